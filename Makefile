@@ -1,0 +1,107 @@
+# make help      lists the targets.
+# make VENV=DIR  puts the virtual environment elsewhere; PYTHON=FILE names the interpreter it is made from.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SITE := $(VENV)/wheel
+FREE_GB ?= 8
+PYTEST_ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The environment is remade when what it is made from changes; otherwise these stamps make the second run quick.
+KEY := $(shell { echo "$(CURDIR)"; cat pyproject.toml constraints.txt; } | cksum | cut -d' ' -f1)
+DEMO_STAMP := $(VENV)/.outcrop-capture-$(KEY)
+TEST_STAMP := $(VENV)/.outcrop-dev-$(KEY)
+
+DEV_EXTRAS := capture,dev
+
+define preflight
+command -v "$(PYTHON)" >/dev/null || { \
+  echo "outcrop needs Python 3.11 or newer and found no '$(PYTHON)' on the PATH." >&2; \
+  echo "Install Python, or name one:  make demo PYTHON=python3.11" >&2; exit 1; }; \
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+  echo "outcrop needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." >&2; \
+  echo "Install a newer one, or name it:  make demo PYTHON=python3.11" >&2; exit 1; }; \
+"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+  echo "'$(PYTHON)' cannot make virtual environments: its modules venv and ensurepip are missing." >&2; \
+  echo "On Debian and Ubuntu:  apt install python3-venv" >&2; exit 1; }; \
+free=$$(df -Pk "$$(dirname "$(VENV)")" | awk 'NR == 2 { print int($$4 / 1048576) }'); \
+[ "$$free" -ge "$(FREE_GB)" ] || { \
+  echo "outcrop needs $(FREE_GB) GB of free disk for its environment; the disk of $(VENV) has $$free GB." >&2; \
+  echo "Free some, use VENV=/a/larger/disk/venv, or lower the bar with FREE_GB=4 (enough for CPU-only PyTorch)." >&2; \
+  exit 1; }
+endef
+
+# $(call install,EXTRAS): the virtual environment with this checkout and its extras, at the locked versions.
+define install
+@$(preflight)
+@[ -x "$(BIN)/python" ] || "$(PYTHON)" -m venv "$(VENV)"
+@echo "Installing outcrop and its requirements into $(VENV): minutes the first time, seconds after that"
+@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(DEMO_STAMP):
+	$(call install,capture)
+	@rm -f "$(VENV)"/.outcrop-*; touch "$@"
+
+$(TEST_STAMP):
+	$(call install,$(DEV_EXTRAS))
+	@rm -f "$(VENV)"/.outcrop-*; touch "$(DEMO_STAMP)" "$@"
+
+.PHONY: demo
+demo: $(DEMO_STAMP) ## make the environment, then generate, record, probe and report on the shipped model
+	@"$(BIN)/outcrop" demo
+
+.PHONY: test
+test: lint types wheel layers unit ## everything that CI runs: linters, types, import order, tests of the built wheel
+
+.PHONY: lint
+lint: $(TEST_STAMP)
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+.PHONY: types
+types: $(TEST_STAMP)
+	"$(BIN)/mypy" -p outcrop
+
+# A second environment sees the requirements of the first through a .pth file, but not its editable outcrop: what the
+# tests import is the wheel, with the files that the wheel really holds.
+.PHONY: wheel
+wheel: $(TEST_STAMP)
+	rm -rf build/lib build/bdist.* build/wheel "$(SITE)"
+	mkdir -p build
+	"$(BIN)/python" -P -m build --wheel --no-isolation --outdir build/wheel . >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+	"$(BIN)/python" -m venv --without-pip "$(SITE)"
+	"$(BIN)/python" -m pip --python "$(SITE)/bin/python" install --quiet --no-deps --no-index build/wheel/*.whl
+	purelib='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	"$(BIN)/python" -c "$$purelib" >"$$("$(SITE)/bin/python" -c "$$purelib")/requirements.pth"
+
+.PHONY: layers
+layers: wheel
+	"$(SITE)/bin/python" -P -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+.PHONY: unit
+unit: wheel
+	OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest $(PYTEST_ARGS)
+
+.PHONY: train-zoo
+train-zoo: $(DEMO_STAMP) ## train the shipped models again (about two hours on two cores; goes on after a kill)
+	"$(BIN)/python" -m outcrop.zoo.training --out build/zoo
+	mkdir -p zoo/models
+	cp -R build/zoo/models/. zoo/models/
+
+.PHONY: clean
+clean: ## remove the environment, caches and build products; runs/ and the training in build/zoo stay
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name zoo -exec rm -rf {} +
+	rm -rf dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+	[ ! -f "$(VENV)/pyvenv.cfg" ] || rm -rf "$(VENV)"

@@ -1,0 +1,48 @@
+"""Where a model comes from: ``outcrop:NAME`` (shipped), a local folder, or a hub id."""
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+from outcrop.data.errors import InputError
+from outcrop.data.patterns import near_misses
+
+SCHEME = "outcrop:"
+
+
+def shipped_models() -> list[str]:
+    """Names of the shipped generators, such as ``outcrop:unet``."""
+    folder = Path(str(resources.files("outcrop.zoo"))) / "models"
+    return sorted(f"{SCHEME}{entry.parent.name}" for entry in folder.glob("*/model_index.json"))
+
+
+def locate_model(name: str) -> str:
+    """What diffusers can load: a folder's path or a hub id. Raises :class:`InputError` for an unknown name."""
+    if name.startswith(SCHEME):
+        if name not in shipped_models():
+            raise InputError(f"There is no shipped model {name!r}.{near_misses(name, shipped_models())}")
+        return str(Path(str(resources.files("outcrop.zoo"))) / "models" / name.removeprefix(SCHEME))
+    if Path(name).is_dir():
+        if not (Path(name) / "model_index.json").is_file():
+            raise InputError(f"The folder {name} is no diffusers pipeline: it has no model_index.json.")
+        return name
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return name
+    raise InputError(
+        f"Model {name!r} is none of: a shipped model ({', '.join(shipped_models())}), an existing folder in diffusers "
+        "format, a hub id such as 'owner/name'."
+    )
+
+
+def fingerprint(location: str) -> str:
+    """A hash over the weight files of a local model (names, sizes and content); ``""`` for a hub id."""
+    folder = Path(location)
+    if not folder.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in {".safetensors", ".json", ".txt", ".bin"}:
+            digest.update(f"{path.relative_to(folder)}:{path.stat().st_size}".encode())
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,65 @@
+"""The plan of a capture: every sample with its id and seed, cut into shards that are the same on every run."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from outcrop.capture.prompts import LabelledPrompt, check_labels
+from outcrop.capture.spec import CaptureSpec, SeedPlan
+from outcrop.data.errors import InputError
+from outcrop.data.samples import Sample, sample_id
+
+SHARD_BYTES = 64 * 2**20
+SHARD_BATCHES = 4
+NAMESPACE = uuid.UUID("5f0c3a52-1b0e-4d57-9a4e-6f1d1c0b7a31")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All samples in order, the label names, and the identity of the configuration."""
+
+    samples: tuple[Sample, ...]
+    labels: tuple[str, ...]
+    uuid: str
+
+    def shard(self, index: int, size: int) -> Sequence[Sample]:
+        return self.samples[index * size : (index + 1) * size]
+
+
+def make_plan(spec: CaptureSpec, *, weights: str) -> Plan:
+    """Expand prompts and seeds. ``weights`` is the model's fingerprint: other weights are another data set."""
+    prompts = spec.prompts.expand()
+    if not prompts:
+        raise InputError("The prompts are empty: give at least one.")
+    labels = check_labels(prompts)
+    identity = _identity(spec, prompts, weights)
+    samples = []
+    for place, (prompt, seed) in enumerate(_with_seeds(prompts, spec.seeds)):
+        name = sample_id(identity, prompt.text, seed, place)
+        samples.append(Sample(name, prompt.text, seed, prompt.template, prompt.negative, prompt.labels))
+    return Plan(tuple(samples), labels, identity)
+
+
+def shard_size(spec: CaptureSpec, sample_bytes: int) -> int:
+    """Samples a shard: whole batches, at most four and at most 64 MiB unless the specification says otherwise."""
+    if spec.shard_samples is not None:
+        return -(-spec.shard_samples // spec.batch) * spec.batch
+    fitting = max(1, SHARD_BYTES // max(1, sample_bytes * spec.batch))
+    return min(SHARD_BATCHES, fitting) * spec.batch
+
+
+def _with_seeds(prompts: Sequence[LabelledPrompt], seeds: SeedPlan) -> list[tuple[LabelledPrompt, int]]:
+    pairs = []
+    for place, prompt in enumerate(prompts):
+        start = seeds.first if seeds.shared else seeds.first + place * seeds.per_prompt
+        pairs += [(prompt, start + k) for k in range(seeds.per_prompt)]
+    return pairs
+
+
+def _identity(spec: CaptureSpec, prompts: Sequence[LabelledPrompt], weights: str) -> str:
+    fields = spec.model_dump(mode="json", exclude={"prompts", "licences"})
+    rows = [[prompt.text, prompt.template, prompt.labels, prompt.negative] for prompt in prompts]
+    text = json.dumps([fields, rows, weights], sort_keys=True)
+    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))

@@ -1,0 +1,31 @@
+"""Samples: one generated image each, with its id, prompt, seed and labels."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LabelValue = str | int | float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One planned or generated image. ``labels`` are the properties to be explained."""
+
+    id: str
+    prompt: str
+    seed: int
+    template: str = ""
+    negative_prompt: str = ""
+    labels: Mapping[str, LabelValue] = field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        """Path of the image inside the data set."""
+        return f"images/{self.id[:2]}/{self.id}.png"
+
+
+def sample_id(configuration: str, prompt: str, seed: int, index: int) -> str:
+    """64 bits, as 16 hexadecimal digits, of a hash of the configuration, the prompt, the seed and the place in the plan."""
+    text = json.dumps([configuration, prompt, seed, index])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

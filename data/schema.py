@@ -1,0 +1,86 @@
+"""What is written in ``dataset.json``, in the journal and in every shard's ``/meta``: format 1 as pydantic models."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT_VERSION = 1
+DType = Literal["float16", "bfloat16", "float32"]
+STORED_DTYPE: dict[str, str] = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4"}
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SiteRecord(Record):
+    """A place in the model where an activation was read."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.\-]+$", max_length=200)
+    role: str
+    depth: float = Field(ge=0, le=1, description="position in execution order, 0 first, 1 last")
+    stream: Literal["image", "text"] = "image"
+    source_shape: tuple[int, ...] = Field(description="shape of the module's output for one sample")
+    shape: tuple[int, ...] = Field(description="shape stored for one sample and step, after the reduction")
+
+
+class StepRecord(Record):
+    """A denoising step; generators without steps have a single one."""
+
+    index: int = Field(ge=0)
+    timestep: float
+    log_snr: float = Field(description="log of alpha^2 / sigma^2, clipped to [-20, 20]")
+    noise: float = Field(ge=0, le=100, description="100 sigma / (alpha + sigma): 100 is pure noise")
+
+
+class DatasetRecord(Record):
+    """Everything about a data set but its samples."""
+
+    format: Literal[1] = 1
+    uuid: str
+    model: str
+    dtype: DType
+    reduction: str
+    half: Literal["cond", "uncond", "both"]
+    sites: tuple[SiteRecord, ...]
+    steps: tuple[StepRecord, ...]
+    labels: tuple[str, ...]
+    planned_samples: int = Field(ge=1)
+    shard_samples: int = Field(ge=1)
+    spec: dict[str, Any] = Field(description="the resolved capture specification")
+    provenance: dict[str, Any] = Field(description="versions and weights fingerprint")
+    licences: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of activations that one sample takes on disk."""
+        size = 4 if self.dtype == "float32" else 2
+        values = 0
+        for site in self.sites:
+            count = 1
+            for extent in site.shape:
+                count *= extent
+            values += count
+        return values * size * len(self.steps)
+
+
+class ColumnRecord(Record):
+    """Where one site's array lies in its shard: ``shape`` is (step, sample, *feature)."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+    crc32: tuple[int, ...] = Field(description="one per step")
+
+
+class ShardRecord(Record):
+    """A line of the journal: one committed shard."""
+
+    index: int
+    file: str = Field(pattern=r"^shards/\d{3}/s\d{6}\.h5$")
+    bytes: int
+    sha256: str
+    samples: tuple[str, ...] = Field(description="sample ids, hexadecimal")
+    columns: dict[str, ColumnRecord]

@@ -1,0 +1,9 @@
+"""Linear probes: what is decodable, at which site and step."""
+
+from outcrop.probes.logistic import LinearWeights
+from outcrop.probes.properties import ConfoundedWarning
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.sweep import probe
+from outcrop.probes.table import ProbeTable
+
+__all__ = ["ConfoundedWarning", "LinearWeights", "ProbeSpec", "ProbeTable", "probe"]

@@ -1,0 +1,103 @@
+"""Many penalised logistic regressions as one batch: tasks by training sets."""
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop.probes.design import FoldDesigns
+from outcrop.probes.softmax import BARRIER, Float64Array, FloatArray, TaskStack
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some designs and some tasks of a batch (indices), and the columns of those tasks."""
+
+    designs: Index
+    tasks: Index
+    columns: Index
+
+    @classmethod
+    def of(cls, tasks: TaskStack, *, designs: Index, chosen: Index) -> "Block":
+        return cls(designs, chosen, np.flatnonzero(np.isin(tasks.owner, chosen)))
+
+    @property
+    def size(self) -> int:
+        return self.designs.size * self.columns.size
+
+    def within(self, outer: "Block") -> "Block":
+        """This block of ``outer``, as a block of what ``outer`` is a block of."""
+        return Block(outer.designs[self.designs], outer.tasks[self.tasks], outer.columns[self.columns])
+
+    def by_task(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Part of values (f, t, ...)."""
+        return values[np.ix_(self.designs, self.tasks)]
+
+    def by_column(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Part of values (f, c, ...)."""
+        return values[np.ix_(self.designs, self.columns)]
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Logistic regressions: task t on the training rows of design f.
+
+    ``weights`` (f, t, n): row weights, summing to 1; ``ridge`` (f, t): penalty on half the squared norm of the weights
+    without intercepts; ``barrier`` (f, c): 0, or ``BARRIER`` where the training rows lack the class.
+    """
+
+    designs: FoldDesigns
+    tasks: TaskStack
+    weights: FloatArray
+    ridge: Float64Array
+    barrier: FloatArray
+
+    def take(self, block: Block) -> "Problems":
+        """The problems of some designs and tasks."""
+        tasks, weights, ridge = self.tasks.take(block.tasks), block.by_task(self.weights), block.by_task(self.ridge)
+        return Problems(self.designs.take(block.designs), tasks, weights, ridge, block.by_column(self.barrier))
+
+    def with_ridge(self, ridge: Float64Array) -> "Problems":
+        return replace(self, ridge=ridge)
+
+    def logits(self, solution: FloatArray) -> FloatArray:
+        """(f, c, n) logits of all rows for weights (f, c, r + 1)."""
+        logits: FloatArray = solution @ self.designs.coordinates
+        logits += self.barrier[:, :, None]
+        return logits
+
+    def penalty(self) -> FloatArray:
+        """Ridge per weight, (f, c, r + 1); 0 for intercepts."""
+        width = self.designs.coordinates.shape[1]
+        penalised = (np.arange(width) < width - 1).astype(self.designs.coordinates.dtype)
+        ridge: FloatArray = self.ridge[:, self.tasks.owner, None].astype(penalised.dtype)
+        penalty: FloatArray = ridge * penalised
+        return penalty
+
+    def start_at_frequencies(self) -> FloatArray:
+        """Zero weights (f, c, r + 1), and intercepts that give each class its frequency."""
+        counts, coordinates = self.tasks.counts(self.designs.rows), self.designs.coordinates
+        start = np.zeros((*counts.shape, coordinates.shape[1]), dtype=coordinates.dtype)
+        start[:, :, -1] = np.log(np.maximum(counts, 1))
+        return start
+
+
+def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> Problems:
+    """Problems of all tasks on all designs, with scikit-learn's C in ``strengths`` (f, t).
+
+    scikit-learn minimises C x sum of losses + |w|^2 / 2 with one weight vector for two classes; that is mean loss +
+    |w|^2 / (2 C n), and twice the ridge where two opposed vectors stand for the one.
+    """
+    dtype = designs.coordinates.dtype
+    used = designs.rows[:, None, :] & tasks.known
+    count = np.maximum(used.sum(2), 1)
+    classes = tasks.counts(designs.rows) > 0
+    present = np.add.reduceat(classes, tasks.starts, axis=1, dtype=np.int64)
+    doubled = np.where(present == 2, 2.0, 1.0)
+    weights = (used / count[:, :, None]).astype(dtype)
+    barrier = np.where(classes, 0, BARRIER).astype(dtype)
+    return Problems(designs, tasks, weights, doubled / (strengths * count), barrier)

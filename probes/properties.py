@@ -1,0 +1,114 @@
+"""Properties: the label columns to be explained, encoded as classes."""
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcrop.data.errors import InputError
+from outcrop.data.patterns import near_misses
+
+IntArray = NDArray[np.int64]
+
+MISSING = -1
+MOST_CLASSES = 50
+CONFOUNDED = 0.95
+
+
+class ConfoundedWarning(UserWarning):
+    """Two properties vary together, so that a probe of one also reads the other."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one probe predicts: ``codes`` (n,) into ``classes``, -1 where the label is missing."""
+
+    name: str
+    codes: IntArray
+    classes: tuple[str, ...]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = self.codes != MISSING
+        return known
+
+
+def choose_targets(
+    labels: pd.DataFrame, *, properties: Sequence[str] | None, group_by: Sequence[str]
+) -> tuple[Target, ...]:
+    """Encode ``properties``, or every label column with 2 to 50 classes that is not grouped by.
+
+    Raises :class:`InputError` for a column that is missing or has one class, or where nothing is left.
+    """
+    if properties is None:
+        candidates = [encode(labels[name], name=str(name)) for name in labels.columns if name not in group_by]
+        targets = tuple(target for target in candidates if 2 <= len(target.classes) <= MOST_CLASSES)
+        if not targets:
+            raise InputError(
+                f"No label column has 2 to {MOST_CLASSES} classes. Label columns: {_listed(labels)}. "
+                f"Add labels, or name properties."
+            )
+        return targets
+    return tuple(_named_target(labels, name) for name in properties)
+
+
+def encode(values: pd.Series, *, name: str) -> Target:
+    """Classes in sorted order (numbers by value); missing and empty values get the code -1."""
+    empty = (values.isna() | (values.astype(str) == "")).to_numpy(dtype=bool)
+    codes = np.full(len(values), MISSING, dtype=np.int64)
+    found, classes = pd.factorize(values[~empty], sort=True)
+    codes[~empty] = found
+    return Target(name, codes, tuple(str(value) for value in classes))
+
+
+def warn_if_confounded(targets: Sequence[Target]) -> tuple[tuple[str, str], ...]:
+    """Warn of, and return, the pairs of properties whose Cramer's V exceeds 0.95."""
+    pairs = []
+    for first, second in itertools.combinations(targets, 2):
+        association = cramers_v(first, second)
+        if association > CONFOUNDED:
+            pairs.append((first.name, second.name))
+            warnings.warn(
+                f"Properties {first.name!r} and {second.name!r} are confounded (Cramer's V = {association:.2f}): "
+                f"a probe of one cannot be told from a probe of the other. Capture prompts in which they vary "
+                f"independently.",
+                ConfoundedWarning,
+                stacklevel=4,
+            )
+    return tuple(pairs)
+
+
+def cramers_v(first: Target, second: Target) -> float:
+    """Association of two properties in [0, 1]; 1 where one determines the other (Cramer 1946, uncorrected)."""
+    both = first.known & second.known
+    table = np.zeros((len(first.classes), len(second.classes)))
+    np.add.at(table, (first.codes[both], second.codes[both]), 1)
+    table = table[table.any(1)][:, table.any(0)]
+    if min(table.shape) < 2:
+        return 0.0
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    chi_squared = ((table - expected) ** 2 / expected).sum()
+    return float(np.sqrt(chi_squared / (table.sum() * (min(table.shape) - 1))))
+
+
+def _named_target(labels: pd.DataFrame, name: str) -> Target:
+    if name not in labels:
+        raise InputError(
+            f"There is no label column {name!r}. Label columns: {_listed(labels)}."
+            f"{near_misses(name, list(labels.columns))}"
+        )
+    target = encode(labels[name], name=name)
+    if len(target.classes) < 2:
+        have = f"one class ({target.classes[0]!r})" if target.classes else "no value"
+        raise InputError(
+            f"Property {name!r} has {have} in {len(labels)} samples; a probe needs two. Leave it out (properties)."
+        )
+    return target
+
+
+def _listed(labels: pd.DataFrame) -> str:
+    return ", ".join(f"{name} ({labels[name].nunique()} values)" for name in labels.columns) or "none"

@@ -1,0 +1,57 @@
+"""What to probe and how."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from outcrop.data.errors import InputError
+
+LEAST_FOLDS = 3
+STRENGTHS = (1e-4, 5e-4, 2.5e-3, 1.2e-2, 6e-2, 0.3, 1.5, 10.0)
+
+
+@dataclass(frozen=True)
+class ProbeSpec:
+    """The question of a sweep.
+
+    ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
+    ``group_by``: sample columns of which training and test share no value; ``strengths``: scikit-learn's C, of which
+    one is chosen inside each training fold; ``confidence`` and ``bootstraps`` of the intervals. Raises
+    :class:`InputError` for values that make no sense.
+    """
+
+    properties: tuple[str, ...] | None = None
+    sites: tuple[str, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    group_by: tuple[str, ...] = ("template", "seed")
+    folds: int = 5
+    strengths: tuple[float, ...] = STRENGTHS
+    seed: int = 0
+    confidence: float = 0.95
+    bootstraps: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("properties", "sites", "steps", "group_by", "strengths"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise InputError(
+                    f"{name} must be a sequence of names, not one string. Got {value!r}; write ({value!r},)."
+                )
+            if value is not None:
+                object.__setattr__(self, name, tuple(value))
+        for name in ("properties", "sites", "steps", "group_by", "strengths"):
+            if getattr(self, name) == ():
+                raise InputError(f"{name} must name at least one. Got an empty sequence.")
+        if self.folds < LEAST_FOLDS:
+            raise InputError(
+                f"folds must be at least {LEAST_FOLDS}: strengths are chosen on folds inside the training folds. "
+                f"Got {self.folds}."
+            )
+        if not all(np.isfinite(strength) and strength > 0 for strength in self.strengths):
+            raise InputError(f"strengths must be positive and finite. Got {self.strengths}.")
+        if not 0 < self.confidence < 1:
+            raise InputError(f"confidence must lie between 0 and 1. Got {self.confidence}.")
+        if self.bootstraps < 1:
+            raise InputError(f"bootstraps must be at least 1. Got {self.bootstraps}.")
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative. Got {self.seed}.")

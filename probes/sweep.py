@@ -1,0 +1,183 @@
+"""Probe every property at every site and step of a data set."""
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # no stubs
+
+from outcrop.data.errors import InputError
+from outcrop.data.patterns import match_names
+from outcrop.probes.control import control_task
+from outcrop.probes.features import Recording, feature_matrix
+from outcrop.probes.intervals import group_intervals
+from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
+from outcrop.probes.properties import Target, choose_targets, warn_if_confounded
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.splits import Splits, make_splits
+from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
+
+__all__ = ["ProbeSpec", "probe"]
+
+SMALL = 2**22
+"""Below this many features times samples, BLAS threads cost more than they save."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that has been checked: everything but the activations."""
+
+    spec: ProbeSpec
+    sites: tuple[str, ...]
+    steps: tuple[int, ...]
+    targets: tuple[Target, ...]
+    controls: tuple[Target, ...]
+    splits: Splits
+    confounded: tuple[tuple[str, str], ...]
+
+
+def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Progress | None = None) -> ProbeTable:
+    """Fit and test a linear probe for each property, site and step of ``recording`` (a data set).
+
+    Accuracy is out of fold over all rows that have the label, with nothing that ``spec.group_by`` names on both sides.
+    ``progress`` is called with (done, total) after each cell of site and step. Raises :class:`InputError` before any
+    fit for a request that cannot be met, and :class:`DataError` for activations that are not finite. Warns of
+    properties that are confounded.
+
+    >>> from outcrop.data import open_dataset  # doctest: +SKIP
+    >>> print(probe(open_dataset("runs/demo"), spec=ProbeSpec(steps=(0, 5))).to_text())  # doctest: +SKIP
+    """
+    plan = make_plan(recording, spec or ProbeSpec())
+    cells = [(site, step) for site in plan.sites for step in plan.steps]
+    fits: list[CellFit] = []
+    widths: list[int] = []
+    for done, (site, step) in enumerate(cells, start=1):
+        features = feature_matrix(recording, site, step=step)
+        with threadpool_limits(limits=1 if features.size < SMALL else None, user_api="blas"):
+            fit = cross_validate(features, plan.targets + plan.controls, plan.splits, strengths=plan.spec.strengths)
+        fits.append(fit)
+        widths.append(features.shape[1])
+        if progress is not None:
+            progress(done, len(cells))
+    place = pd.DataFrame(
+        [_place(recording, site, step) | {"features": width} for (site, step), width in zip(cells, widths, strict=True)]
+    )
+    parts = [place.assign(**_scores(plan, number, fits)) for number in range(len(plan.targets))]
+    frame = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
+
+
+def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
+    """Resolve ``spec`` against the tables of ``recording`` and split the samples. Raises :class:`InputError`."""
+    sites = match_names(spec.sites or ("*",), list(recording.sites.index), kind="Site")
+    steps = tuple(int(step) for step in (recording.steps.index if spec.steps is None else spec.steps))
+    absent = [step for step in steps if step not in recording.steps.index]
+    if absent:
+        raise InputError(f"steps must be among {list(recording.steps.index)}. Got {absent} besides.")
+    targets = choose_targets(recording.labels, properties=spec.properties, group_by=spec.group_by)
+    splits = make_splits(recording.samples, targets, group_by=spec.group_by, folds=spec.folds, seed=spec.seed)
+    confounded = warn_if_confounded(targets)
+    groups = splits.grouping.units[0].codes
+    controls = tuple(control_task(target, groups, folds=splits.dealt, seed=spec.seed) for target in targets)
+    return Plan(spec, tuple(sites), steps, targets, controls, splits, confounded)
+
+
+def _place(recording: Recording, site: str, step: int) -> dict[str, Any]:
+    order = list(recording.sites.index).index(site)
+    at, when = recording.sites.iloc[order].to_dict(), recording.steps.loc[step].to_dict()
+    return {
+        "site": site,
+        "step": step,
+        "timestep": float(when["timestep"]),
+        "noise": float(when["noise"]),
+        "depth": float(at["depth"]),
+        "role": str(at["role"]),
+        "order": order,
+    }
+
+
+def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
+    """Columns of one property over all cells."""
+    target, spec = plan.targets[number], plan.spec
+    known, units = target.known, plan.splits.grouping.units
+    correct = _correct([fit.predicted[number] for fit in fits], target)
+    control_at = len(plan.targets) + number
+    control = _correct([fit.predicted[control_at] for fit in fits], plan.controls[number])
+    codes = [unit.codes[known] for unit in units]
+    settings: dict[str, Any] = {"confidence": spec.confidence, "bootstraps": spec.bootstraps}
+    low, high = group_intervals(correct, codes, seed=spec.seed, **settings)
+    lead = correct.astype(np.float64) - control
+    lead_low, lead_high = group_intervals(lead, codes, seed=spec.seed, **settings)
+    return {
+        "property": target.name,
+        "n": int(known.sum()),
+        "classes": len(target.classes),
+        "groups": len(np.unique(codes[0])),
+        "group_by": plan.splits.grouping.name,
+        "accuracy": correct.mean(1),
+        "low": low,
+        "high": high,
+        "balanced_accuracy": _balanced(correct, target.codes[known]),
+        "chance": 1 / len(target.classes),
+        "majority": majority_accuracy(target, plan.splits),
+        "control": control.mean(1),
+        "selectivity": lead.mean(1),
+        "selectivity_low": lead_low,
+        "selectivity_high": lead_high,
+        "strength": [float(np.quantile(fit.strengths[:, number], 0.5, method="lower")) for fit in fits],
+    }
+
+
+def majority_accuracy(target: Target, splits: Splits) -> float:
+    """Out-of-fold accuracy of the most frequent class of each training fold."""
+    right = 0
+    for fold in splits.folds:
+        guess = np.bincount(target.codes[fold.train & target.known]).argmax()
+        right += int((target.codes[fold.test & target.known] == guess).sum())
+    return right / int(target.known.sum())
+
+
+def _correct(predicted: Sequence[NDArray[np.int64]], target: Target) -> NDArray[np.bool_]:
+    """(cells, labelled rows)."""
+    hits: NDArray[np.bool_] = (np.stack(predicted) == target.codes)[:, target.known]
+    return hits
+
+
+def _balanced(correct: NDArray[np.bool_], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean over classes of the share of their rows that is right, (cells,)."""
+    recalls: NDArray[np.float64] = np.stack([correct[:, codes == code].mean(1) for code in np.unique(codes)])
+    return np.asarray(recalls.mean(0), dtype=np.float64)
+
+
+def _weights(
+    plan: Plan, cells: Sequence[tuple[str, int]], fits: Sequence[CellFit]
+) -> Iterator[tuple[str, LinearWeights]]:
+    for (site, step), fit in zip(cells, fits, strict=True):
+        for target, weights in zip(plan.targets, fit.weights, strict=False):
+            yield weights_key(target.name, site, step), weights
+
+
+def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
+    packages = ("numpy", "scipy", "pandas", "scikit-learn")
+    return {
+        "dataset": recording.uuid,
+        "spec": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(plan.spec).items()
+        },
+        "splits": plan.splits.describe(),
+        "classes": {target.name: list(target.classes) for target in plan.targets},
+        "confounded": [list(pair) for pair in plan.confounded],
+        "interval": "percentile bootstrap over groups; fits not repeated",
+        "control": "random labels per group (Hewitt and Liang 2019)",
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }

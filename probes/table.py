@@ -1,0 +1,125 @@
+"""The result of a sweep: a tidy table, the probes' weights, and where both come from."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from outcrop.data.atomic import write_atomic
+from outcrop.data.errors import DataError
+from outcrop.probes.logistic import LinearWeights
+
+FORMAT = 1
+FRAME, WEIGHTS, PROVENANCE = "probes.parquet", "weights.safetensors", "probes.json"
+
+COLUMNS = (
+    "property", "site", "step", "timestep", "noise", "depth", "role", "order",
+    "n", "classes", "groups", "group_by",
+    "accuracy", "low", "high", "balanced_accuracy", "chance", "majority",
+    "control", "selectivity", "selectivity_low", "selectivity_high",
+    "strength", "features",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProbeTable:
+    """``frame``: a row per property, site and step (``COLUMNS``); ``weights``: probes by ``property/site/step``.
+
+    The probes are fitted on all rows, in units of the raw features, so that row k of ``coef`` points towards
+    ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped.
+    """
+
+    frame: pd.DataFrame
+    weights: Mapping[str, LinearWeights]
+    provenance: Mapping[str, Any]
+
+    def best(self) -> pd.DataFrame:
+        """One row per property: its cell of highest accuracy, the earliest of equals.
+
+        The accuracy is that of the best of many cells, and so is optimistic: expect less of this cell on new data.
+        """
+        rows = self.frame.groupby("property", sort=False)["accuracy"].idxmax()
+        return self.frame.loc[rows].reset_index(drop=True)
+
+    def to_text(self) -> str:
+        """The best cell of each property as text for a terminal."""
+        best = self.best()
+        shown = pd.DataFrame({"property": best["property"], "best site": best["site"], "step": best["step"]})
+        shown["noise"] = best["noise"].map("{:.0f}".format)
+        shown["accuracy"] = best["accuracy"].map("{:.3f}".format)
+        shown["interval"] = [f"{low:.3f}-{high:.3f}" for low, high in zip(best["low"], best["high"], strict=True)]
+        for name in ("chance", "majority", "control", "selectivity"):
+            shown[name] = best[name].map("{:.3f}".format)
+        first = self.frame.iloc[0]
+        cells = len(self.frame) // len(best)
+        return (
+            f"{shown.to_string(index=False)}\n"
+            f"Highest of {cells} cells per property (optimistic); {first['n']} samples, "
+            f"never sharing {_and(self.provenance['splits']['kept_apart'])} between training and test."
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write probes.parquet, weights.safetensors and probes.json into ``folder``, each whole or not at all."""
+        folder = Path(folder)
+        tensors = {}
+        for key, weights in self.weights.items():
+            tensors[f"{key}/coef"], tensors[f"{key}/intercept"] = weights.coef, weights.intercept
+        table = io.BytesIO()
+        self.frame.to_parquet(table, index=False)
+        write_atomic(folder / FRAME, table.getvalue())
+        write_atomic(folder / WEIGHTS, save(tensors))
+        record = {"format": FORMAT, **self.provenance}
+        write_atomic(folder / PROVENANCE, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "ProbeTable":
+        """Read what :meth:`save` wrote. Raises :class:`DataError` for a missing or damaged file, or another format."""
+        folder = Path(folder)
+        record = _read_provenance(folder)
+        try:
+            frame = pd.read_parquet(folder / FRAME)
+            tensors = load_file(folder / WEIGHTS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise DataError(
+                f"The probe table in {folder} cannot be read: {error}. Run `outcrop probe` again."
+            ) from error
+        missing = [name for name in COLUMNS if name not in frame]
+        if missing:
+            raise DataError(f"{folder / FRAME} lacks the columns {missing}. Run `outcrop probe` again.")
+        keys = [name.removesuffix("/coef") for name in tensors if name.endswith("/coef")]
+        weights = {key: LinearWeights(tensors[f"{key}/coef"], tensors[f"{key}/intercept"]) for key in sorted(keys)}
+        return cls(frame, weights, record)
+
+
+def weights_key(property_name: str, site: str, step: int) -> str:
+    """The key of a probe in :attr:`ProbeTable.weights`."""
+    return f"{property_name}/{site}/{step}"
+
+
+def _read_provenance(folder: Path) -> dict[str, Any]:
+    path = folder / PROVENANCE
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise DataError(
+            f"There is no probe table in {folder}: {PROVENANCE} is missing. Run `outcrop probe` first."
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}. Run `outcrop probe` again.") from error
+    version = record.pop("format", None)
+    if version != FORMAT:
+        raise DataError(
+            f"{path} has format {version!r}; this version of Outcrop reads format {FORMAT}. Install a newer "
+            f"one, or run `outcrop probe` again."
+        )
+    return record
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

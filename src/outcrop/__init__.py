@@ -1,0 +1,79 @@
+"""Which layer of an image generator, at which step, encodes content, style and layout.
+
+The names below are loaded when they are first used (PEP 562), so that ``import outcrop`` and ``outcrop --help`` are
+instant and a data set opens without a deep-learning framework::
+
+    import outcrop as oc
+
+    ds = oc.open_dataset("runs/demo")
+    table = oc.probe(ds)
+    oc.plot_heatmap(table)
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outcrop import capture
+    from outcrop.capture.spec import CaptureSpec
+    from outcrop.data.dataset import Dataset, open_dataset
+    from outcrop.data.errors import ConflictError, DataError, InputError, OutcropError, StorageError
+    from outcrop.probes.sweep import ProbeSpec, probe
+    from outcrop.probes.table import ProbeTable
+    from outcrop.viz.figures import write_figures
+    from outcrop.viz.heatmap import plot_heatmap
+    from outcrop.viz.profiles import plot_profiles
+    from outcrop.viz.report import write_report
+
+__all__ = [
+    "CaptureSpec",
+    "ConflictError",
+    "DataError",
+    "Dataset",
+    "InputError",
+    "OutcropError",
+    "ProbeSpec",
+    "ProbeTable",
+    "StorageError",
+    "capture",
+    "open_dataset",
+    "plot_heatmap",
+    "plot_profiles",
+    "probe",
+    "write_figures",
+    "write_report",
+]
+
+_HOMES = {
+    "CaptureSpec": "outcrop.capture.spec",
+    "ConflictError": "outcrop.data.errors",
+    "DataError": "outcrop.data.errors",
+    "Dataset": "outcrop.data.dataset",
+    "InputError": "outcrop.data.errors",
+    "OutcropError": "outcrop.data.errors",
+    "ProbeSpec": "outcrop.probes.sweep",
+    "ProbeTable": "outcrop.probes.table",
+    "StorageError": "outcrop.data.errors",
+    "open_dataset": "outcrop.data.dataset",
+    "plot_heatmap": "outcrop.viz.heatmap",
+    "plot_profiles": "outcrop.viz.profiles",
+    "probe": "outcrop.probes.sweep",
+    "write_figures": "outcrop.viz.figures",
+    "write_report": "outcrop.viz.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("outcrop")
+    if name == "capture":
+        return import_module("outcrop.capture")  # the package, which can be called like the function
+    if name not in _HOMES:
+        message = f"module 'outcrop' has no attribute {name!r}; it offers {', '.join(__all__)}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

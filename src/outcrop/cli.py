@@ -1,0 +1,198 @@
+"""The command line. Exit codes: 0 done, 1 the input or the data is at fault, 2 usage, 130 interrupted (resumable).
+
+Only click is imported here; every command brings in what it needs, so that ``outcrop --help`` is instant.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from outcrop.console import fail, progress
+
+EXTRA = "pip install 'outcrop[capture]'"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="outcrop")
+def commands() -> None:
+    """Which layer of an image generator, at which step, carries content, style and layout."""
+
+
+def main() -> None:
+    """Entry point of the ``outcrop`` command."""
+    from outcrop.data.errors import OutcropError
+
+    try:
+        commands.main(standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        fail("Interrupted. What was committed is safe; run the same command again to go on.", code=130)
+    except click.ClickException as error:
+        error.show()
+        fail("", code=error.exit_code)
+    except OutcropError as error:
+        fail(f"Error: {error}", code=1)
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "diffusers", "transformers", "accelerate", "tokenizers"}:
+            raise
+        fail(f"Error: this command runs a generator and needs {error.name}. Install it with: {EXTRA}", code=1)
+
+
+@commands.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the data set.")
+@click.option("--model", help="outcrop:unet, a diffusers folder, or a hub id.")
+@click.option(
+    "--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt'; others are labels."
+)
+@click.option("--prompt", "texts", multiple=True, help="A prompt without labels (may be repeated).")
+@click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, resnets, all.")
+@click.option("--steps", type=int, help="Denoising steps.")
+@click.option("--record", type=int, help="How many of the steps to record, evenly spaced (default: all).")
+@click.option("--guidance", type=float, help="Classifier-free guidance scale.")
+@click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to record.")
+@click.option("--reduction", help="mean, full, grid:K, tokens:N or project:D.")
+@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), help="How values are stored.")
+@click.option("--batch", type=int, help="Images generated at once.")
+@click.option("--seed", type=int, help="The first seed.")
+@click.option("--per-prompt", type=int, help="Images of every prompt.")
+@click.option("--device", help="cpu, cuda, ...")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def capture(config: Path | None, out: Path, *, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Generate images and record activations, from a YAML CONFIG, from flags, or both (flags win).
+
+    An interrupted capture goes on when the same command is given again.
+    """
+    from outcrop.capture.spec import parse_spec, read_spec_fields
+
+    fields = read_spec_fields(config) if config else {}
+    fields |= _fields_of(flags, fields)
+    missing = [name for name in ("model", "prompts") if name not in fields]
+    if missing:
+        raise click.UsageError(f"Give a CONFIG, or --{missing[0]} (and --prompts or --prompt).")
+    spec = parse_spec(fields, where=str(config or "the flags"))
+    if dry_run:
+        from outcrop.capture.forecast import forecast
+
+        expected = forecast(spec, out)
+        click.echo(json.dumps(expected.as_dict()) if as_json else expected.to_text())
+        return
+    from outcrop.capture.run import capture as run
+
+    with progress("capture", "images") as update:
+        ds = run(spec, out, progress=update)
+    summary = {"path": str(out), "samples": len(ds), "sites": len(ds.sites), "steps": len(ds.steps)}
+    click.echo(json.dumps(summary) if as_json else f"{out}: {ds!r}")
+
+
+def _fields_of(flags: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    if "prompts" in given:
+        given["prompts"] = {"file": str(given["prompts"])}
+    if texts := given.pop("texts", None):
+        given["prompts"] = {"texts": list(texts)}
+    seeds = {"first": given.pop("seed", None), "per_prompt": given.pop("per_prompt", None)}
+    seeds = {name: value for name, value in seeds.items() if value is not None}
+    if seeds:
+        given["seeds"] = {**fields.get("seeds", {}), **seeds}
+    return given
+
+
+@commands.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True)
+def sites(model: str, *, as_json: bool) -> None:
+    """Every site of MODEL in execution order: role, depth, shape, and bytes a sample and step in float16."""
+    from outcrop.capture.source import open_source
+
+    rows = [
+        {"name": site.name, "role": site.role, "depth": round(site.depth, 3), "shape": list(site.shape), "bytes": size}
+        for site in open_source(model).sites()
+        for size in [2 * _count(site.shape)]
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    width = max(len(str(row["name"])) for row in rows)
+    click.echo(f"{'site':{width}}  {'role':18}{'depth':>6}  {'shape':>14}  {'fp16 bytes':>10}")
+    for row in rows:
+        shape = " x ".join(map(str, row["shape"]))  # type: ignore[call-overload]  # a list of integers
+        click.echo(f"{row['name']:{width}}  {row['role']:18}{row['depth']:6.2f}  {shape:>14}  {row['bytes']:10,}")
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for extent in shape:
+        total *= extent
+    return total
+
+
+@commands.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--property", "properties", multiple=True, help="Label column (default: every one with 2 to 50 classes).")
+@click.option("--site", "sites", multiple=True, help="Glob over site names (default: all).")
+@click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
+@click.option("--group-by", multiple=True, help="Sample columns that training and test never share.")
+@click.option("--folds", type=int)
+@click.option("--seed", type=int)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
+@click.option("--json", "as_json", is_flag=True)
+def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> None:
+    """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls."""
+    import outcrop as oc
+
+    spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
+    ds = oc.open_dataset(dataset)
+    with progress("probe", "cells") as update:
+        table = oc.probe(ds, spec=spec, progress=update)
+    target = out or dataset / "probes"
+    table.save(target)
+    figures = oc.write_figures(table, target / "figures")
+    if as_json:
+        click.echo(table.best().to_json(orient="records"))
+        return
+    click.echo(table.to_text())
+    click.echo(f"\nTable, weights and provenance: {target}\nFigures: {', '.join(str(path) for path in figures)}")
+
+
+@commands.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--probes", type=click.Path(path_type=Path), help="Folder of the probes (default: DATASET/probes).")
+@click.option("--out", type=click.Path(path_type=Path), help="The page (default: DATASET/report.html).")
+def report(dataset: Path, probes: Path | None, out: Path | None) -> None:
+    """One page with the answer, the figures, examples, methods and provenance. Needs no network."""
+    import outcrop as oc
+
+    table = oc.ProbeTable.load(probes or dataset / "probes")
+    click.echo(f"Report: {oc.write_report(oc.open_dataset(dataset), table, out or dataset / 'report.html')}")
+
+
+@commands.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+def inspect(dataset: Path) -> None:
+    """What is in DATASET, at a glance."""
+    import outcrop as oc
+
+    ds = oc.open_dataset(dataset)
+    click.echo(f"{ds!r}\n\nSites, in execution order")
+    click.echo(ds.sites[["role", "depth", "shape"]].to_string())
+    click.echo(f"\nSteps\n{ds.steps.round(2).to_string()}\n")
+    for label in ds.labels:
+        counts = ds.labels[label].value_counts()
+        shown = ", ".join(f"{name} {count}" for name, count in counts.head(12).items())
+        click.echo(f"{label}: {len(counts)} values ({shown}{', ...' if len(counts) > 12 else ''})")
+
+
+@commands.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+def demo(out: Path) -> None:
+    """The whole chain on the shipped model: capture, probe, figures, report. A few minutes on two cores."""
+    from outcrop.demo import run_demo
+
+    run_demo(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What commands share on a terminal: progress, and errors that fit on one screen."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+Update = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(title: str, unit: str) -> Iterator[Update]:
+    """A function of (done, total): a bar with the time left on a terminal, a plain line every tenth elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(desc=title, unit=f" {unit}", dynamic_ncols=True) as bar:
+            yield lambda done, total: _advance(bar, done, total)
+    else:
+        yield _PlainProgress(title, unit)
+
+
+def _advance(bar: "object", done: int, total: int) -> None:
+    bar.total, bar.n = total, done  # type: ignore[attr-defined]  # a tqdm bar
+    bar.refresh()  # type: ignore[attr-defined]
+
+
+class _PlainProgress:
+    def __init__(self, title: str, unit: str) -> None:
+        self.title, self.unit = title, unit
+        self.started, self.first, self.shown = time.monotonic(), -1, -1
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.first < 0:
+            self.first = done
+        tenth = 10 * done // max(total, 1)
+        if tenth == self.shown:
+            return
+        self.shown = tenth
+        spent, fresh = time.monotonic() - self.started, done - self.first
+        left = f", about {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
+        click.echo(f"{self.title}: {done} of {total} {self.unit}{left}", err=True)
+
+
+def fail(message: str, *, code: int) -> None:
+    """Print why, on standard error, and leave."""
+    click.echo(message, err=True)
+    sys.exit(code)

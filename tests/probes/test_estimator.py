@@ -1,0 +1,44 @@
+"""The scikit-learn classifier."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from outcrop.probes.estimator import LinearProbe
+
+
+@parametrize_with_checks([LinearProbe()])
+def test_scikit_learns_conventions(estimator: LinearProbe, check: Callable[[LinearProbe], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_probabilities_equal_scikit_learns(classes: int, standardise: bool) -> None:
+    rng = np.random.default_rng(classes)
+    y = rng.integers(classes, size=150)
+    x = rng.standard_normal((150, 10)) * np.arange(1, 11) + rng.standard_normal((classes, 10))[y]
+    reference = LogisticRegression(C=0.3, tol=1e-8, max_iter=10_000)
+    if standardise:
+        reference = make_pipeline(StandardScaler(), reference)
+    ours = LinearProbe(C=0.3, standardise=standardise, tol=1e-9).fit(x, y)
+    np.testing.assert_allclose(ours.predict_proba(x), reference.fit(x, y).predict_proba(x), atol=1e-4)
+    assert ours.coef_.shape == (1 if classes == 2 else classes, 10)
+
+
+def test_more_features_than_samples() -> None:
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b"])[rng.integers(2, size=40)]
+    x = rng.standard_normal((40, 300)) + (y == "a")[:, None]
+    probe = LinearProbe().fit(x[:30], y[:30])
+    assert probe.score(x[30:], y[30:]) == 1
+
+
+def test_a_strength_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"C must be positive. Got 0"):
+        LinearProbe(C=0).fit([[0.0], [1.0]], [0, 1])

@@ -1,0 +1,58 @@
+"""Label columns become classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcrop.data.errors import InputError
+from outcrop.probes.properties import ConfoundedWarning, choose_targets, cramers_v, encode, warn_if_confounded
+
+
+def test_missing_and_empty_labels_have_no_class() -> None:
+    target = encode(pd.Series(["b", None, "a", "", "b"]), name="x")
+    assert target.codes.tolist() == [1, -1, 0, -1, 1]
+    assert target.classes == ("a", "b")
+
+
+def test_the_default_leaves_out_what_is_no_classification() -> None:
+    rng = np.random.default_rng(0)
+    labels = pd.DataFrame(
+        {
+            "style": rng.integers(3, size=100),
+            "one": 1,
+            "brightness": rng.random(100),
+            "template": rng.integers(9, size=100),
+        }
+    )
+    targets = choose_targets(labels, properties=None, group_by=("template",))
+    assert [target.name for target in targets] == ["style"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        (("styl",), r"no label column 'styl'. Label columns: style \(2 values\), one \(1 values\)"),
+        (("one",), r"'one' has one class \('1'\) in 40 samples"),
+    ],
+)
+def test_what_cannot_be_probed_is_named(properties: tuple[str, ...], message: str) -> None:
+    labels = pd.DataFrame({"style": [0, 1] * 20, "one": 1})
+    with pytest.raises(InputError, match=message):
+        choose_targets(labels, properties=properties, group_by=())
+
+
+def test_nothing_to_probe_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"No label column has 2 to 50 classes. Label columns: none"):
+        choose_targets(pd.DataFrame(index=range(5)), properties=None, group_by=())
+
+
+def test_confounded_properties_are_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=200)
+    targets = [
+        encode(pd.Series(values), name=name)
+        for name, values in {"content": codes, "copy": (codes + 1) % 3, "style": rng.integers(4, size=200)}.items()
+    ]
+    with pytest.warns(ConfoundedWarning, match=r"'content' and 'copy' are confounded"):
+        assert warn_if_confounded(targets) == (("content", "copy"),)
+    assert cramers_v(targets[0], targets[2]) < 0.3

@@ -1,0 +1,63 @@
+"""A table survives the disk and says what it holds."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from outcrop.data.errors import DataError
+from outcrop.probes.sweep import ProbeSpec, probe
+from outcrop.probes.table import ProbeTable
+
+
+@pytest.fixture
+def table(recording) -> ProbeTable:
+    return probe(recording, spec=ProbeSpec(group_by=("template",), sites=("mid", "up.1"), bootstraps=50))
+
+
+def test_saving_and_loading_gives_the_same(table: ProbeTable, tmp_path: Path) -> None:
+    table.save(tmp_path / "probes")
+    loaded = ProbeTable.load(tmp_path / "probes")
+    pd.testing.assert_frame_equal(loaded.frame, table.frame)
+    assert loaded.provenance == table.provenance
+    assert set(loaded.weights) == set(table.weights)
+    for key, weights in table.weights.items():
+        assert (loaded.weights[key].coef == weights.coef).all()
+        assert (loaded.weights[key].intercept == weights.intercept).all()
+
+
+def test_the_stored_probe_reads_the_raw_activations(recording, table: ProbeTable) -> None:
+    weights = table.weights["content/mid/1"]
+    scores = recording.activations("mid", step=1).reshape(240, -1) @ weights.coef.T + weights.intercept
+    named = [table.provenance["classes"]["content"][code] for code in scores.argmax(1)]
+    assert (pd.Series(named, index=recording.labels.index) == recording.labels["content"]).mean() > 0.9
+
+
+def test_the_best_cell_is_the_planted_one(table: ProbeTable) -> None:
+    best = table.best().set_index("property")
+    assert list(best.index) == ["content", "style"]
+    assert tuple(best.loc["content", ["site", "step"]]) == ("mid", 1)
+    text = table.to_text()
+    assert "content" in text
+    assert "never sharing template, prompt or image between training and test" in text
+
+
+def test_provenance_states_what_was_grouped(table: ProbeTable) -> None:
+    assert table.provenance["splits"]["scheme"] == "single"
+    assert table.provenance["splits"]["kept_apart"] == ["template", "prompt", "image"]
+    assert table.provenance["splits"]["units"] == {"template": 12}
+    assert table.provenance["spec"]["folds"] == 5
+
+
+def test_what_cannot_be_read_is_named(table: ProbeTable, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no probe table in .*probes.json is missing"):
+        ProbeTable.load(tmp_path)
+    table.save(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"torn")
+    with pytest.raises(DataError, match="cannot be read"):
+        ProbeTable.load(tmp_path)
+    record = json.loads((tmp_path / "probes.json").read_text())
+    (tmp_path / "probes.json").write_text(json.dumps(record | {"format": 99}))
+    with pytest.raises(DataError, match=r"format 99; this version of Outcrop reads format 1"):
+        ProbeTable.load(tmp_path)

@@ -1,0 +1,141 @@
+"""Synthetic probe frames with a planted shape, realistic site names, and a small data set in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+CLASSES = {"content": 8, "style": 6, "layout": 9}
+PEAKS = {"content": (0.5, 0.4), "style": (0.75, 0.65), "layout": (0.15, 0.85)}  # depth, noise / 100
+
+
+def unet_sites(*, down: int = 3, inner: Sequence[str] = (), attentions: int = 1, upper: int = 2) -> tuple[str, ...]:
+    """Module paths of a UNet in execution order: blocks only, or resnets and attentions with ``inner`` modules."""
+    if not attentions:
+        return tuple(
+            [f"down_blocks.{i}" for i in range(down)] + ["mid_block"] + [f"up_blocks.{i}" for i in range(down)]
+        )
+    sites: list[str] = []
+    parts = [(f"down_blocks.{i}", attentions) for i in range(down)]
+    parts += [("mid_block", 1)] + [(f"up_blocks.{i}", upper) for i in range(down)]
+    for block, count in parts:
+        for i in range(count):
+            sites += [f"{block}.resnets.{i}", f"{block}.attentions.{i}"]
+            sites += [f"{block}.attentions.{i}.transformer_blocks.0.{name}" for name in inner]
+    return tuple(sites)
+
+
+def probe_frame(
+    sites: Sequence[str], *, steps: int = 8, properties: Sequence[str] = ("content", "style", "layout"), seed: int = 0
+) -> pd.DataFrame:
+    """A probe table: accuracy falls off smoothly from a planted peak (depth, noise); see ``PEAKS``."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name in properties:
+        classes = CLASSES.get(name, 4)
+        chance = 1 / classes
+        depth_peak, noise_peak = PEAKS.get(name, (0.5, 0.5))
+        for order, site in enumerate(sites):
+            depth = order / max(1, len(sites) - 1)
+            for step in range(steps):
+                noise = 100 * (1 - step / steps)
+                closeness = np.exp(-(((depth - depth_peak) / 0.3) ** 2) - ((noise / 100 - noise_peak) / 0.35) ** 2)
+                accuracy = float(np.clip(chance + (0.98 - chance) * closeness + rng.normal(0, 0.015), 0, 1))
+                half = 0.02 + 0.05 * (1 - closeness)
+                control = float(chance + abs(rng.normal(0, 0.02)))
+                rows.append(
+                    {
+                        "property": name, "site": site, "step": step, "timestep": int(10 * noise) - 1, "noise": noise,
+                        "depth": depth, "role": _role(site), "order": order, "n": 480, "classes": classes, "groups": 60,
+                        "group_by": "template,seed", "accuracy": accuracy, "low": max(0, accuracy - half),
+                        "high": min(1, accuracy + half), "balanced_accuracy": accuracy - 0.01, "chance": chance,
+                        "majority": chance + 0.03, "control": control, "selectivity": accuracy - control,
+                        "selectivity_low": accuracy - control - half, "selectivity_high": accuracy - control + half,
+                        "p_value": 0.001 if closeness > 0.1 else 0.6, "strength": 0.1, "features": 96,
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _role(site: str) -> str:
+    endings = {"attn1": "self-attention", "attn2": "cross-attention", "ff": "feed-forward"}
+    parts = site.split(".")
+    if parts[-1] in endings:
+        return endings[parts[-1]]
+    return "resnet" if "resnets" in parts else "attention" if "attentions" in parts else "block"
+
+
+SITE_SETS = {
+    7: unet_sites(attentions=0),
+    22: (*unet_sites(down=3, attentions=1, upper=2), "conv_norm_out", "conv_out"),
+    140: unet_sites(down=4, inner=("attn1", "attn2", "ff"), attentions=3, upper=4)[:140],
+}
+
+
+@dataclass(frozen=True)
+class Info:
+    """Who made the data set."""
+
+    model: str = "outcrop:unet"
+    spec: dict[str, object] = field(default_factory=dict)
+    provenance: dict[str, object] = field(
+        default_factory=lambda: {"versions": {"torch": "2.13.0", "diffusers": "0.42.0"}, "weights": "sha256:1f0c"}
+    )
+
+
+@dataclass(frozen=True)
+class MemoryDataset:
+    """A data set in memory: flat colour images, one per sample."""
+
+    samples: pd.DataFrame
+    label_names: tuple[str, ...] = ("content", "style", "layout")
+    info: Info = field(default_factory=Info)
+    uuid: str = "0f9d9c1e-3c7b-4f0e-9a51-5f2c3d1b7a11"
+
+    @property
+    def labels(self) -> pd.DataFrame:
+        return self.samples[list(self.label_names)]
+
+    def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
+        chosen = list(self.samples.index if ids is None else ids)
+        return [Image.new("RGB", (64, 64), (37 * i % 255, 90, 255 - 53 * i % 255)) for i in range(len(chosen))]
+
+
+def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layout}") -> MemoryDataset:
+    """Samples with cycling labels; ``prompt`` may use the names of the labels."""
+    words = {
+        "content": ("disc", "square", "star", "ring"),
+        "style": ("flat", "dotted", "neon"),
+        "layout": ("top left", "centre"),
+    }
+    rows = []
+    for i in range(count):
+        chosen = {name: values[i % len(values)] for name, values in words.items()}
+        rows.append(
+            {"prompt": prompt.format(**chosen), "seed": 1000 + i, "template": "0", "image": f"i/{i}.png", **chosen}
+        )
+    return MemoryDataset(pd.DataFrame(rows, index=[f"{i:016x}" for i in range(count)]))
+
+
+@pytest.fixture
+def make_frame() -> Callable[..., pd.DataFrame]:
+    return probe_frame
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., MemoryDataset]:
+    return memory_dataset
+
+
+@pytest.fixture
+def site_sets() -> dict[int, tuple[str, ...]]:
+    return SITE_SETS
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """22 sites, 8 steps, three properties."""
+    return probe_frame(SITE_SETS[22])

@@ -1,0 +1,61 @@
+"""Saving figures: PNG for slides, SVG for print, the same bytes for the same figure."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from outcrop.data.errors import StorageError
+from outcrop.viz.heatmap import plot_heatmap
+from outcrop.viz.inputs import HasFrame, read_frame
+from outcrop.viz.profiles import plot_profiles
+from outcrop.viz.steps import plot_steps
+from outcrop.viz.style import figure_style
+
+DPI = 200
+# Dates and program versions would make equal figures differ.
+_METADATA: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "png": {"Software": None},
+}
+
+
+def render_figure(fig: Figure, *, kind: Literal["png", "svg"], dpi: int = DPI) -> bytes:
+    """``fig`` as the bytes of a file; equal figures give equal bytes (on one version of matplotlib)."""
+    buffer = BytesIO()
+    with figure_style():
+        fig.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+def save_figure(fig: Figure, stem: str | Path) -> list[Path]:
+    """Write ``stem``.png (200 dpi) and ``stem``.svg, creating the folder. Raises ``StorageError`` if that fails."""
+    written: list[Path] = []
+    for kind in ("png", "svg"):
+        path = Path(f"{stem}.{kind}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(render_figure(fig, kind=kind))
+        except OSError as error:
+            raise StorageError(
+                f"expected to write the figure {path}; the system says: {error.strerror or error}. "
+                "Choose a folder that can be written and has space left."
+            ) from error
+        written.append(path)
+    return written
+
+
+def write_figures(table: HasFrame | pd.DataFrame, folder: str | Path) -> list[Path]:
+    """Write every figure of ``table`` to ``folder`` as PNG and SVG; the paths in the order of writing.
+
+    Selectivity is left out for a table without a control task, the curves over steps for a table of one step.
+    """
+    frame = read_frame(table)
+    figures = {"heatmap": plot_heatmap(table), "profiles": plot_profiles(table)}
+    if frame.groupby("property")["selectivity"].count().gt(0).all():
+        figures["heatmap_selectivity"] = plot_heatmap(table, value="selectivity")
+    if frame["step"].nunique() > 1:
+        figures["steps"] = plot_steps(table)
+    return [path for name, fig in figures.items() for path in save_figure(fig, Path(folder) / name)]

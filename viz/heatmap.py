@@ -1,0 +1,243 @@
+"""The heatmap of a probe table: where (site) and when (step) each property can be decoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from outcrop.viz import labels, style
+from outcrop.viz.grid import PropertyGrid, StepAxis, Value, property_grid
+from outcrop.viz.inputs import HasFrame, choose_properties, read_frame, setting
+
+HEADER = 1.15  # inches above a panel: title, best cell, colour bar
+GAP = 0.28  # inches between panels
+TALL = 45  # from this many sites on, the steps are labelled above the panel as well
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Sizes in inches of the figure, a panel and the margins; size of site labels in points; lines of the footnote."""
+
+    width: float
+    height: float
+    panel_width: float
+    panel_height: float
+    left: float
+    bottom: float
+    group_width: float
+    label_size: float
+    notes: tuple[str, ...]
+
+    def box(self, left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
+        """A rectangle in inches as fractions of the figure."""
+        return left / self.width, bottom / self.height, width / self.width, height / self.height
+
+    def panel_left(self, index: int) -> float:
+        return self.left + index * (self.panel_width + GAP)
+
+
+def plot_heatmap(
+    table: HasFrame | pd.DataFrame, *, properties: Sequence[str] | None = None, value: Value = "accuracy"
+) -> Figure:
+    """Draw ``value`` as one panel per property: rows are sites (input first), columns steps (noisy to clean).
+
+    The colours of a panel run from chance to 1 (selectivity: from 0 to 1 - chance); chance and the majority level
+    are marked on its colour bar. Dots mark cells whose interval reaches down to chance or the majority level, an
+    outline the best cell, grey the cells that were not probed. Raises ``InputError`` for an unknown property or
+    value, and for a table without the needed columns.
+    """
+    frame = read_frame(table)
+    grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
+    names = labels.short_site_names(grids[0].sites)
+    with style.figure_style():
+        layout = _layout(grids, names, confidence=setting(table, "confidence"))
+        figure = Figure(figsize=(layout.width, layout.height))
+        for index, grid in enumerate(grids):
+            axes = _panel(figure, grid, layout, index=index)
+            _header(figure, grid, names, layout, index=index)
+            if index == 0:
+                _site_labels(axes, grid.sites, names, layout)
+        _footer(figure, grids[0].axis, layout)
+    return figure
+
+
+def _layout(grids: Sequence[PropertyGrid], names: dict[str, str], *, confidence: float | None) -> _Layout:
+    sites, steps = len(grids[0].sites), len(grids[0].axis.steps)
+    row = float(np.clip(6.0 / sites, 0.105, 0.24))
+    panel_height = max(0.3, min(sites * row, 18.0))
+    panel_width = float(np.clip(steps * 0.14, 2.35 if len(grids) > 1 else 3.3, 4.5))
+    label_size = style.SMALL_SIZE if row > 0.13 else style.TINY_SIZE
+    label_width = max(style.text_width(name, size=label_size) for name in names.values())
+    groups = {labels.site_group(site) for site in grids[0].sites}
+    group_width = max(style.text_width(group, size=style.TEXT_SIZE, bold=True) for group in groups)
+    left = 0.12 + group_width + 0.16 * bool(group_width) + label_width + 0.12
+    width = left + len(grids) * panel_width + (len(grids) - 1) * GAP + 0.15
+    missing = any(not np.isfinite(grid.values).all() for grid in grids)
+    note = labels.heatmap_footnote(grids[0].value, confidence=confidence, missing=missing)
+    notes = tuple(style.wrap(note, size=style.SMALL_SIZE, width=width - 0.24))
+    bottom = 0.7 + 0.13 * len(notes)
+    height = bottom + panel_height + HEADER + (0.16 if sites > TALL else 0)
+    return _Layout(width, height, panel_width, panel_height, left, bottom, group_width, label_size, notes)
+
+
+def _panel(figure: Figure, grid: PropertyGrid, layout: _Layout, *, index: int) -> Axes:
+    box = layout.box(layout.panel_left(index), layout.bottom, layout.panel_width, layout.panel_height)
+    axes = figure.add_axes(box, label=f"heatmap {grid.name}")
+    colours = mpl.colormaps[style.COLOUR_MAP].with_extremes(bad=style.ABSENT)
+    axes.imshow(
+        np.ma.masked_invalid(grid.values), cmap=colours, norm=Normalize(grid.bottom, grid.top), aspect="auto",
+        interpolation="nearest",
+    )  # fmt: skip
+    _mark_unclear(axes, grid, layout)
+    _mark_best(axes, grid)
+    for boundary in _boundaries(grid.sites):
+        axes.axhline(boundary, color="white", linewidth=1.8)
+    _step_ticks(axes, grid.axis, layout, above=len(grid.sites) > TALL)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def _mark_unclear(axes: Axes, grid: PropertyGrid, layout: _Layout) -> None:
+    """A small dot in every cell that is not shown to be above the floor, light on dark cells and dark on light ones."""
+    unclear = grid.unclear
+    if len(grid.axis.steps) <= 4:
+        unclear[grid.best] = False  # the value stands there
+    rows, columns = np.nonzero(unclear)
+    cell = min(layout.panel_width / len(grid.axis.steps), layout.panel_height / len(grid.sites))
+    size = float(np.clip(cell * 72 * 0.22, 1.0, 2.6))
+    dark = grid.values[rows, columns] < (grid.bottom + 0.6 * (grid.top - grid.bottom))
+    for chosen, colour in ((dark, "white"), (~dark, style.INK)):
+        axes.plot(
+            columns[chosen], rows[chosen], linestyle="none", marker="o", markersize=size, markeredgewidth=0,
+            color=colour, alpha=0.8, label=f"unclear {colour}",
+        )  # fmt: skip
+    axes.set(xlim=(-0.5, len(grid.axis.steps) - 0.5), ylim=(len(grid.sites) - 0.5, -0.5))
+
+
+def _mark_best(axes: Axes, grid: PropertyGrid) -> None:
+    """An outline around the best cell, and its value: in the cell if that is wide, else where there is more room."""
+    row, column = grid.best
+    steps = len(grid.axis.steps)
+    halo = [withStroke(linewidth=2.8, foreground="white")]
+    axes.add_patch(
+        Rectangle(
+            (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=style.INK, linewidth=1.2, clip_on=False,
+            zorder=4, path_effects=halo,
+        )
+    )  # fmt: skip
+    side = 0 if steps <= 4 else -1 if column > (steps - 1) / 2 else 1
+    axes.annotate(
+        labels.number(float(grid.values[row, column])), (column + 0.5 * side, row), xytext=(4 * side, 0),
+        textcoords="offset points", ha=("right", "center", "left")[side + 1], va="center_baseline",
+        fontsize=style.TEXT_SIZE, fontweight="bold", color=style.INK, zorder=5, path_effects=halo,
+    )  # fmt: skip
+
+
+def _boundaries(sites: Sequence[str]) -> list[float]:
+    """Where, between two rows, one part of the network ends and the next begins."""
+    groups = [labels.site_group(site) for site in sites]
+    return [i + 0.5 for i, (a, b) in enumerate(pairwise(groups)) if a != b]
+
+
+def _step_ticks(axes: Axes, axis: StepAxis, layout: _Layout, *, above: bool) -> None:
+    texts = labels.step_ticks(axis)
+    widest = max(style.text_width(text, size=style.SMALL_SIZE) for text in texts)
+    shown = style.thin(len(texts), room=int(layout.panel_width / (widest + 0.09)))
+    axes.set_xticks(shown, [texts[i] for i in shown])
+    axes.tick_params(axis="x", top=above, labeltop=above, length=2)
+
+
+def _header(figure: Figure, grid: PropertyGrid, names: dict[str, str], layout: _Layout, *, index: int) -> None:
+    """Title, best cell and colour bar above a panel."""
+    left = layout.panel_left(index)
+
+    def write(inches_down: float, text: str, **options: Any) -> None:
+        figure.text(left / layout.width, 1 - inches_down / layout.height, text, va="baseline", **options)
+
+    title = style.fit_text(labels.property_title(grid.name), size=style.TITLE_SIZE, width=0.9 * layout.panel_width)
+    write(0.24, title, fontsize=style.TITLE_SIZE, fontweight="bold")
+    for inches_down, line in zip((0.40, 0.53), labels.best_lines(grid, names), strict=True):
+        text = style.fit_text(line, size=style.SMALL_SIZE, width=layout.panel_width)
+        write(inches_down, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
+    _colour_bar(figure, grid, layout, left=left)
+
+
+def _colour_bar(figure: Figure, grid: PropertyGrid, layout: _Layout, *, left: float) -> None:
+    """The scale of one panel: its ends below the bar, the majority level as a mark above it."""
+    axes = figure.add_axes(
+        layout.box(left, layout.height - 0.82, layout.panel_width, 0.08), label=f"colour bar {grid.name}"
+    )
+    scale = ScalarMappable(Normalize(grid.bottom, grid.top), mpl.colormaps[style.COLOUR_MAP])
+    below = bool(np.nanmin(grid.values) < grid.bottom)
+    bar = figure.colorbar(
+        scale, cax=axes, orientation="horizontal", extend="min" if below else "neither", extendfrac=0.03
+    )
+    bar.outline.set_visible(False)
+    middle = (grid.bottom + grid.top) / 2
+    lowest = labels.CHANCE if grid.value == "accuracy" else labels.NO_SELECTIVITY
+    bar.set_ticks([grid.bottom, middle, grid.top])
+    bar.set_ticklabels([f"{lowest} {labels.number(grid.bottom)}", labels.number(middle), labels.number(grid.top)])
+    axes.tick_params(length=2, labelsize=style.SMALL_SIZE, pad=1.5)
+    first, *_, last = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+    if grid.value == "accuracy":
+        _mark_majority(axes, grid)
+
+
+def _mark_majority(axes: Axes, grid: PropertyGrid) -> None:
+    axes.plot(
+        [grid.majority], [1.0], marker="v", markersize=3.5, color=style.INK, clip_on=False,
+        transform=axes.get_xaxis_transform(), label=labels.MAJORITY,
+    )  # fmt: skip
+    rightwards = grid.majority < (grid.bottom + grid.top) / 2
+    axes.annotate(
+        f"{labels.MAJORITY} {labels.number(grid.majority)}", (grid.majority, 1.0), ha="left" if rightwards else "right",
+        xycoords=axes.get_xaxis_transform(), xytext=(4 if rightwards else -4, 1.0), textcoords="offset points",
+        va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
+    )  # fmt: skip
+
+
+def _site_labels(axes: Axes, sites: Sequence[str], names: dict[str, str], layout: _Layout) -> None:
+    """Names of the rows, and of the parts of the network with a bracket beside them."""
+    room = int(layout.panel_height / (layout.label_size * 1.2 / 72))
+    shown = style.thin(len(sites), room=room)
+    axes.set_yticks(shown, [names[sites[i]] for i in shown], fontsize=layout.label_size)
+    axes.tick_params(axis="y", length=0, pad=3)
+    bracket = -(layout.left - 0.12 - layout.group_width - 0.08) / layout.panel_width
+    position = 0
+    for group, members in groupby(sites, key=labels.site_group):
+        count = len(list(members))
+        if group:
+            ends = (position - 0.35, position + count - 0.65)
+            axes.plot(
+                (bracket, bracket), ends, transform=axes.get_yaxis_transform(), color=style.RULE, linewidth=1.2,
+                clip_on=False, label=f"group {group}",
+            )  # fmt: skip
+            axes.text(
+                bracket - 0.06 / layout.panel_width, position + (count - 1) / 2, group, ha="right",
+                va="center_baseline", transform=axes.get_yaxis_transform(), fontsize=style.TEXT_SIZE, fontweight="bold",
+            )  # fmt: skip
+        position += count
+
+
+def _footer(figure: Figure, axis: StepAxis, layout: _Layout) -> None:
+    """The name of the step axis, and the footnote."""
+    middle = (layout.left + layout.width - 0.15) / 2 / layout.width
+    figure.text(middle, (layout.bottom - 0.39) / layout.height, labels.STEP_NAMES[axis.kind], ha="center")
+    for line, text in enumerate(reversed(layout.notes)):
+        figure.text(
+            0.12 / layout.width, (0.12 + 0.13 * line) / layout.height, text, fontsize=style.SMALL_SIZE,
+            color=style.MUTED,
+        )  # fmt: skip

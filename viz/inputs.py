@@ -1,0 +1,106 @@
+"""What the figures and the report accept: anything that carries a probe frame, and a data set to illustrate it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+from PIL import Image
+
+from outcrop.data.errors import InputError
+
+COLUMNS = (
+    "property", "site", "step", "timestep", "noise", "depth", "role", "order", "n", "classes", "groups", "group_by",
+    "accuracy", "low", "high", "chance", "majority", "control", "selectivity", "selectivity_low", "selectivity_high",
+)  # fmt: skip
+
+
+@runtime_checkable
+class HasFrame(Protocol):
+    """A result with a tidy ``frame``: one row per property, site and step (``outcrop.probes.table.ProbeTable``)."""
+
+    @property
+    def frame(self) -> pd.DataFrame: ...
+
+
+class HasInfo(Protocol):
+    """The part of ``outcrop.data.schema.DatasetRecord`` that a report shows."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def spec(self) -> dict[str, Any]: ...
+    @property
+    def provenance(self) -> dict[str, Any]: ...
+
+
+class HasSamples(Protocol):
+    """The part of ``outcrop.data.dataset.Dataset`` that a report shows."""
+
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def info(self) -> HasInfo: ...
+    @property
+    def samples(self) -> pd.DataFrame: ...
+    @property
+    def labels(self) -> pd.DataFrame: ...
+    def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]: ...
+
+
+def read_frame(table: HasFrame | pd.DataFrame) -> pd.DataFrame:
+    """The checked frame of ``table``.
+
+    Raises ``InputError`` when the object has no frame, a column is missing, there are no rows, or a cell
+    (property, site, step) occurs twice.
+    """
+    frame = table if isinstance(table, pd.DataFrame) else getattr(table, "frame", None)
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(
+            f"expected a probe table (an object with a pandas `.frame`) or a DataFrame; got {type(table).__name__}. "
+            "Pass the result of outcrop.probes.sweep.probe."
+        )
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"expected a probe table with the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}. "
+            "Was the table written by a newer or older version? Run the probes again."
+        )
+    if frame.empty:
+        raise InputError("expected a probe table with at least one row; got none. Run the probes on at least one site.")
+    twice = frame.duplicated(["property", "site", "step"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise InputError(
+            "expected one row per property, site and step; got several for "
+            f"{row['property']!r}, {row['site']!r}, step {row['step']}. Select one result per cell before plotting."
+        )
+    return frame
+
+
+def choose_properties(frame: pd.DataFrame, properties: Sequence[str] | None) -> tuple[str, ...]:
+    """The properties to draw, in order of appearance unless named. Raises ``InputError`` for one that is unknown."""
+    known = tuple(str(name) for name in frame["property"].unique())
+    if properties is None:
+        return known
+    if isinstance(properties, str) or not properties:
+        raise InputError(
+            f"expected a non-empty sequence of property names; got {properties!r}. Choose from: {', '.join(known)}."
+        )
+    unknown = [name for name in properties if name not in known]
+    if unknown:
+        raise InputError(
+            f"expected properties of this table ({', '.join(known)}); got {', '.join(map(repr, unknown))}. "
+            "Probe that property first, or correct the name."
+        )
+    return tuple(properties)
+
+
+def setting(table: HasFrame | pd.DataFrame, name: str) -> Any:
+    """A setting that the table remembers (its ``spec``, its ``settings``, or the frame's ``attrs``), else ``None``."""
+    for holder in (getattr(table, "spec", None), getattr(table, "settings", None), read_frame(table).attrs):
+        if isinstance(holder, dict):
+            if name in holder:
+                return holder[name]
+        elif hasattr(holder, name):
+            return getattr(holder, name)
+    return None

@@ -1,0 +1,188 @@
+"""All text that figures show: axis names, titles, footnotes, numbers, and short readable names of sites."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from outcrop.viz.grid import PropertyGrid, StepAxis, StepKind, Value
+
+SEPARATOR = " · "
+
+VALUE_NAMES: dict[Value, str] = {
+    "accuracy": "accuracy of the probe",
+    "selectivity": "selectivity (accuracy minus control)",
+}
+STEP_NAMES: dict[StepKind, str] = {
+    "noise": "noise level (100 = pure noise, 0 = finished image)",
+    "timestep": "timestep of the scheduler (noisy to clean)",
+    "step": "step (in the order of generation)",
+}
+STEP_WORDS: dict[StepKind, str] = {"noise": "noise", "timestep": "timestep", "step": "step"}
+STEP_GUIDES: dict[StepKind, str] = {
+    "noise": "The generator starts from pure noise (noise level 100) and removes it step by step until the image is "
+    "finished (0).",
+    "timestep": "The generator starts from noise (high timesteps) and removes it step by step until the image is "
+    "finished (timestep 0).",
+    "step": "Steps are counted in the order in which the generator takes them.",
+}
+GLOSSARY = {
+    "down": "the first half, which condenses the image",
+    "mid": "the narrowest point",
+    "up": "the second half, which builds the image up again",
+    "res": "a convolutional part, which sees the neighbourhood of each place",
+    "attn": "an attention part, which relates distant places",
+    "self": "attention of the image to itself",
+    "cross": "attention to the prompt: here the words enter",
+    "ff": "a step that treats every place alone",
+}
+CHANCE = "chance"
+MAJORITY = "majority"
+NO_SELECTIVITY = "none"
+CONTROL = "control task"
+STAGES = ("early", "middle", "late")
+
+HEATMAP_TITLE = "Where and when"
+PROFILES_TITLE = "Along the network"
+STEPS_TITLE = "On the way from noise to image"
+PICTURE_TITLES = (HEATMAP_TITLE, PROFILES_TITLE, STEPS_TITLE)
+
+_WORDS = {
+    "down_blocks": "down", "mid_block": "mid", "up_blocks": "up", "attentions": "attn", "resnets": "res",
+    "downsamplers": "downsample", "upsamplers": "upsample", "transformer_blocks": "block", "layers": "layer",
+    "single_transformer_blocks": "single", "attn1": "self", "attn2": "cross",
+    "conv_in": "conv in", "conv_out": "conv out", "time_embedding": "time embedding",
+}  # fmt: skip
+_GROUPS = {
+    "down_blocks": "down", "mid_block": "mid", "up_blocks": "up", "transformer_blocks": "blocks",
+    "single_transformer_blocks": "single", "layers": "layers",
+}  # fmt: skip
+_NUMBERED = frozenset(_WORDS) - {"mid_block", "attn1", "attn2", "conv_in", "conv_out", "time_embedding"}
+
+
+def number(value: float) -> str:
+    """``.97`` for 0.97, ``1.00`` for 1: two decimals without a leading zero, a true minus sign, a dash for NaN."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{abs(value):.2f}"
+    sign = "−" if value < 0 and float(text) != 0 else ""
+    return sign + text.removeprefix("0")
+
+
+def property_title(name: str) -> str:
+    """A property's name as a title: underscores become spaces, the first letter a capital."""
+    text = name.replace("_", " ").strip() or name
+    return text[:1].upper() + text[1:]
+
+
+def enumerate_words(words: Sequence[str]) -> str:
+    """``content, style and layout``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def unbroken(text: str) -> str:
+    """``text`` with blanks that do not break at the end of a line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def step_ticks(axis: StepAxis) -> tuple[str, ...]:
+    """One label per step, in the order of ``axis``."""
+    return tuple(f"{position:.0f}" for position in axis.positions)
+
+
+def step_name(axis: StepAxis, column: int) -> str:
+    """``noise 63``: where on its scale a column lies."""
+    return f"{STEP_WORDS[axis.kind]} {step_ticks(axis)[column]}"
+
+
+def interval_name(confidence: float | None) -> str:
+    """``95 % interval``, or ``interval`` where the table does not say which."""
+    return "interval" if confidence is None else f"{100 * confidence:g} % interval"
+
+
+def heatmap_footnote(value: Value, *, confidence: float | None, missing: bool) -> str:
+    """What colour, dots, the outline and grey cells of a heatmap mean."""
+    scale = "from chance to 1" if value == "accuracy" else "from 0 to the most that is possible"
+    floor = "the chance or majority level" if value == "accuracy" else "zero"
+    text = f"Colour: {VALUE_NAMES[value]}, {scale}. Dot: the {interval_name(confidence)} reaches down to {floor}. "
+    text += "Outline: the largest value, hence a slightly optimistic one."
+    return text + (" Grey: not probed." if missing else "")
+
+
+def profile_footnote(*, confidence: float | None) -> str:
+    """What the lines, bands and marks of a profile mean."""
+    return (
+        f"Solid: accuracy of the probe, with its {interval_name(confidence)}. Dashed: the same on the control task "
+        "(random labels). Triangles on the right edge: chance and majority level."
+    )
+
+
+def steps_footnote(*, confidence: float | None) -> str:
+    """How the sites of the step curves were chosen."""
+    return (
+        f"Band: {interval_name(confidence)}. Dotted: chance; dash-dotted: majority level. "
+        "Each site was picked for its largest value, hence slightly optimistic."
+    )
+
+
+def best_lines(grid: PropertyGrid, names: dict[str, str]) -> tuple[str, str]:
+    """Two short lines about the best cell: its value and step, and its site."""
+    row, column = grid.best
+    cell = number(float(grid.values[row, column]))
+    return f"best {cell} at {step_name(grid.axis, column)}", names[grid.sites[row]]
+
+
+def site_group(site: str) -> str:
+    """The part of the network that a site belongs to (``down``, ``mid``, ``up``, ``decoder up``); empty if unknown."""
+    before: list[str] = []
+    for part in site.split("."):
+        if part in _GROUPS:
+            return " ".join([*before[-1:], _GROUPS[part]])
+        before.append(part)
+    return ""
+
+
+def short_site_names(sites: Sequence[str]) -> dict[str, str]:
+    """A short name for every site, unique among ``sites``.
+
+    Where two short names coincide, both get more detail; in the end the full name stands. Parts of a path that
+    are not known are kept as they are.
+    """
+    levels = dict.fromkeys(sites, 0)
+    while True:
+        names = {site: _short_name(site, level) for site, level in levels.items()}
+        counts = Counter(names.values())
+        clashing = [site for site, name in names.items() if counts[name] > 1 and levels[site] < 2]
+        if not clashing:
+            return names
+        for site in clashing:
+            levels[site] += 1
+
+
+def _short_name(site: str, level: int) -> str:
+    """Level 0 leaves out the transformer block inside an attention module, level 1 names it, level 2 is ``site``."""
+    match = re.match(r"[\w.]*", site)
+    path = match.group() if match else ""
+    if level >= 2 or not any(part in _WORDS for part in path.split(".")):
+        return site
+    words = _words(path.split("."), inner=level > 0)
+    runs = [[text for text, _ in run] for _, run in groupby(words, key=lambda word: word[1])]
+    known = [flag for flag, _ in groupby(words, key=lambda word: word[1])]
+    chunks = [SEPARATOR.join(run) if flag else ".".join(run) for run, flag in zip(runs, known, strict=True)]
+    return SEPARATOR.join(chunks) + site[len(path) :]
+
+
+def _words(parts: list[str], *, inner: bool) -> list[tuple[str, bool]]:
+    """The words of a path, each with whether it was known; ``inner`` keeps transformer blocks inside attentions."""
+    words: list[tuple[str, bool]] = []
+    position = 0
+    while position < len(parts):
+        part, following = parts[position], "".join(parts[position + 1 : position + 2])
+        numbered = part in _NUMBERED and following.isdigit()
+        inside = part == "transformer_blocks" and "attentions" in parts[:position]
+        word = "layer" if inside else _WORDS.get(part, part)
+        if inner or not (inside and numbered):
+            words.append((f"{word} {following}" if numbered else word, part in _WORDS))
+        position += 2 if numbered else 1
+    return words

@@ -1,0 +1,57 @@
+"""The oracle: reads content, style, layout and colour off a picture of the scene world."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from outcrop.zoo.scenes import COLOURS, CONTENTS, LAYOUTS, STYLES
+
+CLASSES = {"content": CONTENTS, "style": STYLES, "layout": LAYOUTS, "colour": tuple(COLOURS)}
+WEIGHTS = Path(__file__).parent / "models" / "oracle" / "oracle.safetensors"
+
+
+class Oracle(nn.Module):
+    """(n, 3, 64, 64) pixels in [0, 1] to logits per label; the final map is kept as a grid, so that place is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 24, 48, 64, 64)
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+            if i > 0:
+                layers += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 16, 128), nn.ReLU())
+        self.heads = nn.ModuleDict({name: nn.Linear(128, len(classes)) for name, classes in CLASSES.items()})
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        features = self.body(pixels - 0.5)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    @torch.no_grad()
+    def read(self, images: NDArray[np.floating]) -> dict[str, tuple[NDArray[np.str_], NDArray[np.float32]]]:
+        """For images (n, 64, 64, 3) in [0, 1]: per label the names (n,) and the confidences (n,) of the best class."""
+        if images.ndim != 4 or images.shape[1:] != (64, 64, 3):
+            raise ValueError(f"The oracle reads images of shape (n, 64, 64, 3). Got {images.shape}.")
+        pixels = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32)).permute(0, 3, 1, 2)
+        result = {}
+        for name, logits in self(pixels).items():
+            confidence, index = logits.softmax(1).max(1)
+            result[name] = (np.array(CLASSES[name])[index.numpy()], confidence.numpy())
+        return result
+
+
+def save_oracle(oracle: Oracle, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in oracle.state_dict().items()}, path)
+
+
+def load_oracle(path: Path = WEIGHTS) -> Oracle:
+    """The shipped oracle in eval mode, fp32."""
+    oracle = Oracle()
+    oracle.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+    return oracle.eval()

@@ -1,0 +1,95 @@
+"""Train the autoencoder: 64 x 64 x 3 pictures to whitened 8 x 8 x 16 latents."""
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+from torch.nn import functional
+
+from outcrop.zoo.scenes import LAYOUTS
+from outcrop.zoo.training.data import SceneSet
+from outcrop.zoo.training.loop import LossFunction, Schedule, Trainer
+
+LATENT_CHANNELS = 16
+WIDTH = 32
+BLOCKS = (1, 1, 2, 2)
+
+
+def build_autoencoder() -> AutoencoderTiny:
+    return AutoencoderTiny(
+        encoder_block_out_channels=(WIDTH,) * 4,
+        decoder_block_out_channels=(WIDTH,) * 4,
+        num_encoder_blocks=BLOCKS,
+        num_decoder_blocks=BLOCKS[::-1],
+        latent_channels=LATENT_CHANNELS,
+        scaling_factor=1.0,
+    )
+
+
+def train_autoencoder(data: SceneSet, trainer: Trainer, *, steps: int) -> AutoencoderTiny:
+    """Train on 32 x 32 pieces around the object (the model has no normalisation layers, so that pieces serve as well
+    as whole pictures), whiten the latents, and let the decoder settle on noisy ones. Returns it in eval mode.
+    """
+    torch.manual_seed(trainer.seed)
+    model = build_autoencoder()
+    trainer.run("autoencoder", {"model": model}, _piece_loss(model, data, noise=0.0), Schedule(steps))
+    whiten(model, data.images[:2048])
+    model.encoder.requires_grad_(requires_grad=False)
+    settle = Schedule(steps // 4, rate=3e-4, matrix_rate=0.005, decay_from=0.2)
+    trainer.run("decoder", {"decoder": model.decoder}, _piece_loss(model, data, noise=0.1), settle)
+    return model.eval()
+
+
+def _piece_loss(model: AutoencoderTiny, data: SceneSet, *, noise: float, batch: int = 24) -> LossFunction:
+    """L1 and L2 on pixels, L1 on their differences (which keeps strokes sharp)."""
+    cells = torch.tensor([divmod(LAYOUTS.index(scene.layout), 3) for scene in data.scenes])
+
+    def loss(generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(data.images), (batch,), generator=generator)
+        shift = torch.randint(-6, 7, (batch, 2), generator=generator)
+        corners = (cells[rows] * 18 - 2 + shift).clamp(0, 32).tolist()
+        pieces = [
+            data.images[row, :, y : y + 32, x : x + 32] for row, (y, x) in zip(rows.tolist(), corners, strict=True)
+        ]
+        pixels = to_signed(torch.stack(pieces))
+        latents = model.encode(pixels).latents
+        latents = latents + noise * torch.randn(latents.shape, generator=generator)
+        error = model.decode(latents).sample - pixels
+        slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        return error.abs().mean() + 0.5 * slopes + error.square().mean()
+
+    return loss
+
+
+def to_signed(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode(model: AutoencoderTiny, images: Tensor, *, batch: int = 64) -> Tensor:
+    """Latents (n, 16, 8, 8) of uint8 images (n, 3, 64, 64)."""
+    return torch.cat([model.encode(to_signed(part)).latents for part in images.split(batch)])
+
+
+@torch.no_grad()
+def whiten(model: AutoencoderTiny, images: Tensor) -> None:
+    """Fold 'centre and scale each latent channel' into the last encoder and the first decoder convolution.
+
+    The decoder's soft clamp at +-3 comes before its first convolution, so it has to settle afterwards.
+    """
+    latents = encode(model, images)
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    last, first = model.encoder.layers[-1], model.decoder.layers[0]
+    assert isinstance(last, nn.Conv2d) and isinstance(first, nn.Conv2d)
+    assert last.bias is not None and first.bias is not None
+    first.bias += first.weight.sum((2, 3)) @ mean
+    first.weight *= std[None, :, None, None]
+    last.bias -= mean
+    last.weight /= std[:, None, None, None]
+    last.bias /= std
+
+
+@torch.no_grad()
+def psnr(model: AutoencoderTiny, images: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of reconstructions of uint8 images."""
+    decoded = torch.cat([model.decode(part).sample for part in encode(model, images).split(64)]).clamp(-1, 1)
+    return float(-10 * torch.log10(functional.mse_loss(decoded, to_signed(images)) / 4))

@@ -1,0 +1,28 @@
+"""Train the oracle: one small convolutional network with a head per label, on rendered pictures only."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from outcrop.zoo.oracle import Oracle
+from outcrop.zoo.training.data import SceneSet
+from outcrop.zoo.training.loop import Schedule, Trainer
+from outcrop.zoo.training.text import label_table
+
+
+def train_oracle(data: SceneSet, trainer: Trainer, *, steps: int = 800, batch: int = 64) -> Oracle:
+    torch.manual_seed(trainer.seed + 2)
+    oracle = Oracle()
+    labels = label_table(data.scenes)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(labels), (batch,), generator=generator)
+        pixels = data.images[rows].float() / 255
+        strength = 0.06 * torch.rand((batch, 1, 1, 1), generator=generator)
+        pixels = pixels + strength * torch.randn(pixels.shape, generator=generator)
+        scores = oracle(pixels)
+        errors = [functional.cross_entropy(score, labels[rows, k]) for k, score in enumerate(scores.values())]
+        return torch.stack(errors).mean()
+
+    trainer.run("oracle", {"oracle": oracle}, loss, Schedule(steps, rate=2e-3))
+    return oracle
