@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib.metadata
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +26,6 @@ from outcrop.probes.splits import Splits, make_splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
 
 __all__ = ["ProbeSpec", "probe"]
-
-SMALL = 2**22
-"""Below this many features times samples, BLAS threads cost more than they save."""
 
 Progress = Callable[[int, int], None]
 
@@ -59,20 +58,33 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
     cells = [(site, step) for site in plan.sites for step in plan.steps]
     fits: list[CellFit] = []
     widths: list[int] = []
-    for done, (site, step) in enumerate(cells, start=1):
-        features = feature_matrix(recording, site, step=step)
-        with threadpool_limits(limits=1 if features.size < SMALL else None, user_api="blas"):
-            fit = cross_validate(features, plan.targets + plan.controls, plan.splits, strengths=plan.spec.strengths)
+    for fit, width in _fit_cells(recording, plan, cells):
         fits.append(fit)
-        widths.append(features.shape[1])
+        widths.append(width)
         if progress is not None:
-            progress(done, len(cells))
+            progress(len(fits), len(cells))
     place = pd.DataFrame(
         [_place(recording, site, step) | {"features": width} for (site, step), width in zip(cells, widths, strict=True)]
     )
     parts = [place.assign(**_scores(plan, number, fits)) for number in range(len(plan.targets))]
     frame = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
     return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
+
+
+def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
+    """Each cell's fit and number of features, in order; one thread a core, as the arrays of a cell are small for BLAS."""
+
+    def fit(cell: tuple[str, int]) -> tuple[CellFit, int]:
+        features = feature_matrix(recording, cell[0], step=cell[1])
+        tasks = plan.targets + plan.controls
+        return cross_validate(features, tasks, plan.splits, strengths=plan.spec.strengths), features.shape[1]
+
+    cores = len(os.sched_getaffinity(0))
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+        try:
+            yield from pool.map(fit, cells)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:

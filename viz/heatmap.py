@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from outcrop.viz import labels, style
 from outcrop.viz.grid import PropertyGrid, StepAxis, Value, property_grid
-from outcrop.viz.inputs import HasFrame, choose_properties, read_frame, setting
+from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
 HEADER = 1.15  # inches above a panel: title, best cell, colour bar
 GAP = 0.28  # inches between panels
@@ -60,7 +60,7 @@ def plot_heatmap(
     grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
     names = labels.short_site_names(grids[0].sites)
     with style.figure_style():
-        layout = _layout(grids, names, confidence=setting(table, "confidence"))
+        layout = _layout(grids, names, confidence=confidence_of(table))
         figure = Figure(figsize=(layout.width, layout.height))
         for index, grid in enumerate(grids):
             axes = _panel(figure, grid, layout, index=index)
@@ -197,13 +197,15 @@ def _colour_bar(figure: Figure, grid: PropertyGrid, layout: _Layout, *, left: fl
 
 
 def _mark_majority(axes: Axes, grid: PropertyGrid) -> None:
+    """A triangle at the majority level; at the end of the bar if that lies below chance."""
+    place = min(max(grid.majority, grid.bottom), grid.top)
     axes.plot(
-        [grid.majority], [1.0], marker="v", markersize=3.5, color=style.INK, clip_on=False,
+        [place], [1.0], marker="v", markersize=3.5, color=style.INK, clip_on=False,
         transform=axes.get_xaxis_transform(), label=labels.MAJORITY,
     )  # fmt: skip
-    rightwards = grid.majority < (grid.bottom + grid.top) / 2
+    rightwards = place < (grid.bottom + grid.top) / 2
     axes.annotate(
-        f"{labels.MAJORITY} {labels.number(grid.majority)}", (grid.majority, 1.0), ha="left" if rightwards else "right",
+        f"{labels.MAJORITY} {labels.number(grid.majority)}", (place, 1.0), ha="left" if rightwards else "right",
         xycoords=axes.get_xaxis_transform(), xytext=(4 if rightwards else -4, 1.0), textcoords="offset points",
         va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
     )  # fmt: skip

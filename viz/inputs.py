@@ -1,6 +1,6 @@
 """What the figures and the report accept: anything that carries a probe frame, and a data set to illustrate it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -95,12 +95,21 @@ def choose_properties(frame: pd.DataFrame, properties: Sequence[str] | None) -> 
     return tuple(properties)
 
 
-def setting(table: HasFrame | pd.DataFrame, name: str) -> Any:
-    """A setting that the table remembers (its ``spec``, its ``settings``, or the frame's ``attrs``), else ``None``."""
-    for holder in (getattr(table, "spec", None), getattr(table, "settings", None), read_frame(table).attrs):
-        if isinstance(holder, dict):
-            if name in holder:
-                return holder[name]
-        elif hasattr(holder, name):
-            return getattr(holder, name)
-    return None
+def settings(table: HasFrame | pd.DataFrame) -> dict[str, Any]:
+    """What the table remembers of how it was made; empty if it remembers nothing.
+
+    From the ``provenance`` of a probe table: its ``spec``, the number of ``folds``, what was ``kept_apart`` and which
+    properties are ``confounded``. From a bare frame: its ``attrs``.
+    """
+    provenance = getattr(table, "provenance", None)
+    if not isinstance(provenance, Mapping):
+        return {str(name): value for name, value in read_frame(table).attrs.items()}
+    splits = provenance.get("splits", {})
+    kept = {name: splits[name] for name in ("folds", "kept_apart") if name in splits}
+    return {**provenance.get("spec", {}), **kept, "confounded": provenance.get("confounded", [])}
+
+
+def confidence_of(table: HasFrame | pd.DataFrame) -> float | None:
+    """The confidence of the table's intervals, if it remembers it."""
+    value = settings(table).get("confidence")
+    return None if value is None else float(value)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from outcrop.viz import labels, style
 from outcrop.viz.grid import PropertyGrid, StepAxis, property_grid
-from outcrop.viz.inputs import HasFrame, choose_properties, read_frame, setting
+from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
 PANEL_HEIGHT = 1.75  # inches
 MARKED = 45  # up to this many sites, every one carries a marker
@@ -52,7 +52,7 @@ def plot_profiles(
             _dress(axes, grids, stage, column)
         _name_sites(panels, grids[0].sites)
         _key(figure, entries)
-        _footnote(figure, confidence=setting(table, "confidence"))
+        _footnote(figure, confidence=confidence_of(table))
     return figure
 
 

@@ -21,7 +21,7 @@ from outcrop.viz.figures import render_figure
 from outcrop.viz.gallery import data_uri, gallery
 from outcrop.viz.grid import PropertyGrid, property_grid
 from outcrop.viz.heatmap import plot_heatmap
-from outcrop.viz.inputs import HasFrame, HasSamples, choose_properties, read_frame, setting
+from outcrop.viz.inputs import HasFrame, HasSamples, choose_properties, confidence_of, read_frame, settings
 from outcrop.viz.profiles import plot_profiles
 from outcrop.viz.steps import plot_steps
 
@@ -84,8 +84,8 @@ def render_report(ds: HasSamples, table: HasFrame | pd.DataFrame) -> str:
     frame = read_frame(table)
     grids = [property_grid(frame, name) for name in choose_properties(frame, None)]
     names = labels.short_site_names(grids[0].sites)
-    settings = {name: setting(table, name) for name in ("confidence", "folds", "seed", "bootstraps")}
-    answers = [sentences.answer(grid, names, confidence=settings["confidence"]) for grid in grids]
+    made, confidence = settings(table), confidence_of(table)
+    answers = [sentences.answer(grid, names, confidence=confidence) for grid in grids]
     source = resources.files("outcrop.viz").joinpath("templates/report.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(source).render(
@@ -97,10 +97,10 @@ def render_report(ds: HasSamples, table: HasFrame | pd.DataFrame) -> str:
         pictures=_pictures(table, grids, names),
         examples=gallery(ds),
         best=[row for grid in grids for row in _best_sites(frame, grid, names)],
-        interval=labels.interval_name(settings["confidence"]),
-        methods=sentences.methods(frame, settings=settings),
-        caveats=sentences.caveats(frame),
-        provenance=_provenance(ds, settings),
+        interval=labels.interval_name(confidence),
+        methods=sentences.methods(frame, settings=made),
+        caveats=sentences.caveats(frame, settings=made),
+        provenance=_provenance(ds, made),
     )
 
 
@@ -145,14 +145,14 @@ def _best_sites(frame: pd.DataFrame, grid: PropertyGrid, names: dict[str, str]) 
     return rows
 
 
-def _provenance(ds: HasSamples, settings: dict[str, Any]) -> list[tuple[str, str]]:
+def _provenance(ds: HasSamples, made: dict[str, Any]) -> list[tuple[str, str]]:
     """Model, data set, settings and versions as pairs of name and value."""
     pairs = [("model", ds.info.model), ("data set", ds.uuid), ("images", f"{len(ds.samples):,}")]
-    pairs += [(f"probes: {name}", value) for name, value in settings.items() if value is not None]
+    pairs += [(f"probes: {name}", value) for name, value in made.items() if value not in (None, [])]
     pairs += [(f"capture: {name}", value) for name, value in _flat(ds.info.provenance)]
     pairs += [("drawn with Python", platform.python_version())]
     pairs += [(f"drawn with {name}", importlib.metadata.version(name)) for name in ("matplotlib", "pandas")]
-    return [(name, _shortened(str(value))) for name, value in pairs]
+    return [(name, _shortened(_text(value))) for name, value in pairs]
 
 
 def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -166,3 +166,7 @@ def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

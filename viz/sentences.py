@@ -1,5 +1,6 @@
 """What a probe table says, in sentences: answers, alternative texts, methods and caveats of the report."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ def answer(grid: PropertyGrid, names: dict[str, str], *, confidence: float | Non
     )
     figures = (
         f"Accuracy {number(float(grid.values[row, column]))}, {labels.interval_name(confidence)} "
-        f"{number(low)}–{number(high)}; chance {number(grid.chance)}, largest class {number(grid.majority)}, "
+        f"{number(low)}–{number(high)}; chance {number(grid.chance)}, majority level {number(grid.majority)}, "
         f"control task {number(float(grid.control[row, column]))}."
     )
     return Answer(title, decodable, claim, figures, _context(grid, low) if decodable else "")
@@ -126,23 +127,26 @@ def methods(frame: pd.DataFrame, *, settings: dict[str, Any]) -> list[str]:
         "asked to name the property. Its strength of regularisation was chosen inside the training folds"
         f"{_strengths(frame)}.",
         f"Accuracy was measured on {_count(frame, 'n')} images that the probe had not seen"
-        f"{f', in {folds} folds' if folds else ''}. {_grouping(frame)}",
-        f"The {labels.interval_name(settings.get('confidence'))} is over these groups, not over single images.",
+        f"{f', in {folds} folds' if folds else ''}. {_grouping(frame, settings.get('kept_apart'))}",
+        f"The {labels.interval_name(settings.get('confidence'))} is over these groups, not over single images"
+        f"{_resampling(settings.get('bootstraps'))}.",
         "Chance is what blind guessing reaches; the majority level is what always naming the largest class reaches. "
         "The control task gives random labels to whole groups: what a probe reaches there, it owes to its own "
         "flexibility. Selectivity is the accuracy minus that.",
     ]
 
 
-def _grouping(frame: pd.DataFrame) -> str:
-    columns = [part.strip() for part in str(frame["group_by"].iloc[0]).replace("+", ",").split(",") if part.strip()]
+def _grouping(frame: pd.DataFrame, kept_apart: Sequence[str] | None) -> str:
+    columns = kept_apart or [part for part in re.split(r" x |,\s*", str(frame["group_by"].iloc[0])) if part]
+    groups = _count(frame, "groups")
     if not columns:
-        return f"There were {_count(frame, 'groups')} groups."
+        return f"There were {groups} groups."
     same = " or ".join(f"the same {column}" for column in columns)
-    return (
-        f"Images with {same} were never on both sides of a split "
-        f"(grouped by {' and '.join(columns)}: {_count(frame, 'groups')} groups)."
-    )
+    return f"Images with {same} were never on both sides of a split; there were {groups} groups."
+
+
+def _resampling(bootstraps: int | None) -> str:
+    return f" ({bootstraps:,} bootstrap samples; the probes were not fitted anew)" if bootstraps else ""
 
 
 def _strengths(frame: pd.DataFrame) -> str:
@@ -157,7 +161,7 @@ def _count(frame: pd.DataFrame, column: str) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def caveats(frame: pd.DataFrame) -> list[str]:
+def caveats(frame: pd.DataFrame, *, settings: dict[str, Any]) -> list[str]:
     """What must not be concluded from the table."""
     cells = int(frame.groupby("property").size().max())
     sentences = [
@@ -168,6 +172,11 @@ def caveats(frame: pd.DataFrame) -> list[str]:
         sentences.append(
             f"The best cell is the largest of {cells:,} estimates, hence optimistic: part of its lead is luck. Its "
             "interval does not correct for that choice."
+        )
+    for first, second in settings.get("confounded", []):
+        sentences.append(
+            f"{labels.property_title(first)} and {second} vary together in these images: a probe of one also reads the "
+            "other, and their maps cannot be told apart."
         )
     if int(frame["groups"].min()) < MOST_GROUPS_TO_WARN:
         sentences.append(

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
 from outcrop.viz.grid import PropertyGrid, property_grid
-from outcrop.viz.inputs import HasFrame, choose_properties, read_frame, setting
+from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
 PANEL = (2.9, 2.1)  # inches
 LEFT, GAP, TOP = 0.55, 0.5, 0.4  # inches
@@ -36,7 +36,7 @@ def plot_steps(
     groups = sorted({roles[grid.sites[row]] for grid, rows in zip(grids, chosen, strict=True) for row in rows})
     with style.figure_style():
         width = LEFT + len(grids) * PANEL[0] + (len(grids) - 1) * GAP + 0.15
-        note = labels.steps_footnote(confidence=setting(table, "confidence"))
+        note = labels.steps_footnote(confidence=confidence_of(table))
         notes = style.wrap(note, size=style.SMALL_SIZE, width=width - 0.3)
         figure, panels = _panels(grids, width=width, lines=max(map(len, chosen)) + len(notes))
         for axes, grid, rows in zip(panels, grids, chosen, strict=True):

@@ -186,6 +186,21 @@ def inspect(dataset: Path) -> None:
 
 
 @commands.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+def validate(dataset: Path) -> None:
+    """Check every file, checksum and value of DATASET and list every fault; exit code 1 if there is an error."""
+    from outcrop.data.validate import validate_dataset
+
+    findings = validate_dataset(dataset)
+    for finding in findings:
+        click.echo(str(finding))
+    errors = sum(finding.severity == "error" for finding in findings)
+    if errors:
+        fail(f"{dataset}: {errors} errors", code=1)
+    click.echo(f"{dataset}: no errors")
+
+
+@commands.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 def demo(out: Path) -> None:
     """The whole chain on the shipped model: capture, probe, figures, report. A few minutes on two cores."""

@@ -50,7 +50,7 @@ def probe_frame(
                     {
                         "property": name, "site": site, "step": step, "timestep": int(10 * noise) - 1, "noise": noise,
                         "depth": depth, "role": _role(site), "order": order, "n": 480, "classes": classes, "groups": 60,
-                        "group_by": "template,seed", "accuracy": accuracy, "low": max(0, accuracy - half),
+                        "group_by": "template x seed", "accuracy": accuracy, "low": max(0, accuracy - half),
                         "high": min(1, accuracy + half), "balanced_accuracy": accuracy - 0.01, "chance": chance,
                         "majority": chance + 0.03, "control": control, "selectivity": accuracy - control,
                         "selectivity_low": accuracy - control - half, "selectivity_high": accuracy - control + half,
@@ -120,17 +120,17 @@ def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layou
     return MemoryDataset(pd.DataFrame(rows, index=[f"{i:016x}" for i in range(count)]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_frame() -> Callable[..., pd.DataFrame]:
     return probe_frame
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_dataset() -> Callable[..., MemoryDataset]:
     return memory_dataset
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def site_sets() -> dict[int, tuple[str, ...]]:
     return SITE_SETS
 

@@ -63,6 +63,13 @@ def test_chance_and_majority_are_marked_on_the_colour_bar(frame: pd.DataFrame) -
     assert mark.get_xdata() == pytest.approx([1 / 6 + 0.03])
 
 
+def test_a_majority_level_below_chance_stays_on_the_bar(frame: pd.DataFrame) -> None:
+    bar = axes_of(plot_heatmap(frame.assign(majority=0.01)), "colour bar style")
+    assert [text.get_text() for text in bar.texts] == ["majority .01"]
+    (mark,) = [line for line in bar.lines if line.get_label() == "majority"]
+    assert mark.get_xdata() == pytest.approx([1 / 6])
+
+
 def test_rows_are_sites_from_the_top_and_columns_noise_levels(frame: pd.DataFrame) -> None:
     axes = axes_of(plot_heatmap(frame), "heatmap content")
     sites = frame.drop_duplicates("site").sort_values("order")["site"]

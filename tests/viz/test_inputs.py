@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from outcrop.data.errors import InputError
-from outcrop.viz.inputs import choose_properties, read_frame, setting
+from outcrop.viz.inputs import choose_properties, confidence_of, read_frame, settings
 
 
 def test_a_frame_and_a_result_with_a_frame_read_alike(frame: pd.DataFrame) -> None:
@@ -43,9 +43,12 @@ def test_properties_that_are_not_there(frame: pd.DataFrame, properties: list[str
         choose_properties(frame, properties)
 
 
-def test_settings_come_from_the_spec_else_from_the_frame(frame: pd.DataFrame) -> None:
-    assert setting(frame, "folds") is None
-    assert setting(SimpleNamespace(frame=frame, spec=SimpleNamespace(folds=5)), "folds") == 5
-    assert setting(SimpleNamespace(frame=frame, settings={"folds": 4}), "folds") == 4
-    frame.attrs["folds"] = 3
-    assert setting(frame, "folds") == 3
+def test_settings_come_from_the_provenance_else_from_the_frame(frame: pd.DataFrame) -> None:
+    assert settings(frame) == {}
+    assert confidence_of(frame) is None
+    frame.attrs["confidence"] = 0.9
+    assert confidence_of(frame) == 0.9
+    spec = {"folds": 5, "confidence": 0.95}
+    provenance = {"spec": spec, "splits": {"folds": 9, "kept_apart": ["seed"]}, "confounded": [["a", "b"]]}
+    found = settings(SimpleNamespace(frame=frame, provenance=provenance))
+    assert found == {"folds": 9, "confidence": 0.95, "kept_apart": ["seed"], "confounded": [["a", "b"]]}

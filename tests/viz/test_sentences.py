@@ -21,7 +21,7 @@ def test_the_planted_cell_is_the_answer(planted: pd.DataFrame) -> None:
     found = answer(grid, short_site_names(grid.sites), confidence=0.95)
     assert found.decodable
     assert found.claim.replace("\N{NO-BREAK SPACE}", " ") == "Content is decodable best at mid · attn 0, noise 62."
-    assert found.figures == ("Accuracy .97, 95 % interval .94–.99; chance .12, largest class .15, control task .20.")
+    assert found.figures == ("Accuracy .97, 95 % interval .94–.99; chance .12, majority level .15, control task .20.")
     assert "none of the other 175 cells" in found.context
     assert "At no step" in found.context
 
@@ -54,18 +54,21 @@ def test_methods_state_the_settings(frame: pd.DataFrame) -> None:
     assert "3 properties were probed at 22 sites and 8 steps (176 places, 528 probes)" in text
     assert "on 480 images that the probe had not seen, in 5 folds" in text
     assert "the same template or the same seed" in text
-    assert "grouped by template and seed: 60 groups" in text
+    assert "there were 60 groups" in text
     assert "90 % interval" in text
+    assert "the same prompt were never" in " ".join(methods(frame, settings={"kept_apart": ["seed", "prompt"]}))
     assert "folds?" not in " ".join(methods(frame.drop(columns="strength"), settings={}))
 
 
 def test_caveats_depend_on_the_table(frame: pd.DataFrame) -> None:
-    text = " ".join(caveats(frame))
+    text = " ".join(caveats(frame, settings={}))
     assert "Decodable is not causal" in text
     assert "largest of 176 estimates, hence optimistic" in text
     assert "only" not in text
     assert "unequal size" not in text
-    few = " ".join(caveats(frame.assign(groups=8, majority=frame["chance"] + np.float64(0.3))))
+    uneven = frame.assign(groups=8, majority=frame["chance"] + np.float64(0.3))
+    few = " ".join(caveats(uneven, settings={"confounded": [["style", "content"]]}))
+    assert "Style and content vary together" in few
     assert "only 8 groups" in few
     assert "unequal size" in few
 

@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished models")
     parser.add_argument("--images", type=int, default=24_000, help="training pictures to render")
-    parser.add_argument("--steps", type=int, default=6_500, help="denoiser steps of 48 pictures")
+    parser.add_argument("--steps", type=int, default=6_500, help="denoiser steps of 40 pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
 
     data = draw_scene_set(options.images, seed=options.seed + 100)
     LOG.info("rendered %d pictures", options.images)
-    vae = train_autoencoder(data, trainer, steps=2_000)
+    vae = train_autoencoder(data, trainer, steps=1_250)
     LOG.info("autoencoder: %.1f dB", psnr(vae, draw_scene_set(200, seed=options.seed + 5).images))
     tokenizer = build_tokenizer(seed=options.seed)
     torch.manual_seed(options.seed + 3)

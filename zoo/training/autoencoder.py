@@ -1,4 +1,4 @@
-"""Train the autoencoder: 64 x 64 x 3 pictures to whitened 8 x 8 x 16 latents."""
+"""Train the autoencoder: 64 x 64 x 3 pictures to whitened 16 x 16 x 8 latents."""
 
 import torch
 from diffusers import AutoencoderTiny
@@ -9,15 +9,16 @@ from outcrop.zoo.scenes import LAYOUTS
 from outcrop.zoo.training.data import SceneSet
 from outcrop.zoo.training.loop import LossFunction, Schedule, Trainer
 
-LATENT_CHANNELS = 16
+LATENT_CHANNELS = 8
 WIDTH = 32
-BLOCKS = (1, 1, 2, 2)
+WHOLE_PICTURES = 0.25
+BLOCKS = (1, 1, 1)
 
 
 def build_autoencoder() -> AutoencoderTiny:
     return AutoencoderTiny(
-        encoder_block_out_channels=(WIDTH,) * 4,
-        decoder_block_out_channels=(WIDTH,) * 4,
+        encoder_block_out_channels=(WIDTH,) * len(BLOCKS),
+        decoder_block_out_channels=(WIDTH,) * len(BLOCKS),
         num_encoder_blocks=BLOCKS,
         num_decoder_blocks=BLOCKS[::-1],
         latent_channels=LATENT_CHANNELS,
@@ -26,31 +27,25 @@ def build_autoencoder() -> AutoencoderTiny:
 
 
 def train_autoencoder(data: SceneSet, trainer: Trainer, *, steps: int) -> AutoencoderTiny:
-    """Train on 32 x 32 pieces around the object (the model has no normalisation layers, so that pieces serve as well
-    as whole pictures), whiten the latents, and let the decoder settle on noisy ones. Returns it in eval mode.
-    """
+    """Train, whiten the latents, and let the decoder settle on slightly noisy ones. Returns the model in eval mode."""
     torch.manual_seed(trainer.seed)
     model = build_autoencoder()
-    trainer.run("autoencoder", {"model": model}, _piece_loss(model, data, noise=0.0), Schedule(steps))
+    trainer.run(
+        "autoencoder", {"model": model}, _loss(model, data, noise=0.0), Schedule(steps, rate=2e-3, decay_from=0.5)
+    )
     whiten(model, data.images[:2048])
     model.encoder.requires_grad_(requires_grad=False)
-    settle = Schedule(steps // 4, rate=3e-4, matrix_rate=0.005, decay_from=0.2)
-    trainer.run("decoder", {"decoder": model.decoder}, _piece_loss(model, data, noise=0.1), settle)
+    settle = Schedule(steps // 5, rate=3e-4, matrix_rate=0.005, decay_from=0.2)
+    trainer.run("decoder", {"decoder": model.decoder}, _loss(model, data, noise=0.1), settle)
     return model.eval()
 
 
-def _piece_loss(model: AutoencoderTiny, data: SceneSet, *, noise: float, batch: int = 24) -> LossFunction:
+def _loss(model: AutoencoderTiny, data: SceneSet, *, noise: float) -> LossFunction:
     """L1 and L2 on pixels, L1 on their differences (which keeps strokes sharp)."""
     cells = torch.tensor([divmod(LAYOUTS.index(scene.layout), 3) for scene in data.scenes])
 
     def loss(generator: torch.Generator) -> Tensor:
-        rows = torch.randint(len(data.images), (batch,), generator=generator)
-        shift = torch.randint(-6, 7, (batch, 2), generator=generator)
-        corners = (cells[rows] * 18 - 2 + shift).clamp(0, 32).tolist()
-        pieces = [
-            data.images[row, :, y : y + 32, x : x + 32] for row, (y, x) in zip(rows.tolist(), corners, strict=True)
-        ]
-        pixels = to_signed(torch.stack(pieces))
+        pixels = to_signed(_draw(data.images, cells, generator))
         latents = model.encode(pixels).latents
         latents = latents + noise * torch.randn(latents.shape, generator=generator)
         error = model.decode(latents).sample - pixels
@@ -60,13 +55,24 @@ def _piece_loss(model: AutoencoderTiny, data: SceneSet, *, noise: float, batch: 
     return loss
 
 
+def _draw(images: Tensor, cells: Tensor, generator: torch.Generator) -> Tensor:
+    """Mostly 24 pieces of 32 x 32 around the object, where the strokes are; every fourth time 6 whole pictures."""
+    if torch.rand((), generator=generator) < WHOLE_PICTURES:
+        return images[torch.randint(len(images), (6,), generator=generator)]
+    rows = torch.randint(len(images), (24,), generator=generator)
+    shift = torch.randint(-6, 7, (24, 2), generator=generator)
+    corners = (cells[rows] * 18 - 2 + shift).clamp(0, 32).tolist()
+    places = zip(rows.tolist(), corners, strict=True)
+    return torch.stack([images[row, :, y : y + 32, x : x + 32] for row, (y, x) in places])
+
+
 def to_signed(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
 @torch.no_grad()
 def encode(model: AutoencoderTiny, images: Tensor, *, batch: int = 64) -> Tensor:
-    """Latents (n, 16, 8, 8) of uint8 images (n, 3, 64, 64)."""
+    """Latents (n, 8, 16, 16) of uint8 images (n, 3, 64, 64)."""
     return torch.cat([model.encode(to_signed(part)).latents for part in images.split(batch)])
 
 

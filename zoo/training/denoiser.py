@@ -17,13 +17,13 @@ NOISY_SHARE, NOISY_FROM = 0.6, 600  # this share of the training timesteps lies 
 
 def build_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=8,
+        sample_size=16,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 96, 128),
+        block_out_channels=(32, 64, 96, 128),
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 3),
+        up_block_types=(*("CrossAttnUpBlock2D",) * 3, "UpBlock2D"),
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=8,
@@ -50,9 +50,9 @@ def train_denoiser(
     trainer: Trainer,
     *,
     steps: int,
-    batch: int = 48,
+    batch: int = 40,
 ) -> UNet2DConditionModel:
-    """``latents`` (n, 16, 8, 8) whitened; ``prompts`` gives several wordings per picture. The encoder learns along."""
+    """``latents`` (n, 8, 16, 16) whitened; ``prompts`` gives several wordings per picture. The encoder learns along."""
     torch.manual_seed(trainer.seed + 1)
     unet, scheduler = build_unet(), build_scheduler()
     tokens = torch.stack([tokens_of(tokenizer, list(column)) for column in zip(*prompts, strict=True)], dim=1)

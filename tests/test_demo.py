@@ -1,0 +1,84 @@
+"""The chain on the shipped, trained model, cut down to a size for tests; the notebook runs on what it records."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import outcrop as oc
+from outcrop.capture.run import capture
+from outcrop.capture.spec import CaptureSpec, parse_spec
+
+FACTORS = {
+    "content": ["disc", "star", "cross"],
+    "style": ["flat", "neon", "hatched"],
+    "layout": ["at the top left", "in the centre", "at the bottom"],
+}
+TEMPLATES = [
+    "a {style} {content} {layout}",
+    "{layout}, a {style} {content}",
+    "a {content} {layout} in {style} style",
+    "picture of one {content}, {style}, {layout}",
+    "one {style} {content} {layout}",
+]
+
+
+@pytest.fixture(scope="module")
+def spec() -> CaptureSpec:
+    fields = {
+        "model": "outcrop:unet",
+        "prompts": {"factors": FACTORS, "templates": TEMPLATES, "wording": "rotate"},
+        "seeds": {"per_prompt": 4},
+        "sites": ["blocks"],
+        "steps": 8,
+        "record": 2,
+        "guidance": 3.0,
+        "batch": 27,
+    }
+    return parse_spec(fields, where="the test")
+
+
+@pytest.fixture(scope="module")
+def recorded(spec: CaptureSpec, tmp_path_factory: pytest.TempPathFactory) -> oc.Dataset:
+    return capture(spec, tmp_path_factory.mktemp("demo") / "run")
+
+
+@pytest.fixture(scope="module")
+def table(recorded: oc.Dataset) -> oc.ProbeTable:
+    result = oc.probe(recorded)
+    result.save(recorded.path / "probes")
+    return result
+
+
+def test_the_shipped_model_is_small_enough_to_ship() -> None:
+    from outcrop.capture.models import locate_model
+
+    sizes = [path.stat().st_size for path in Path(locate_model("outcrop:unet")).parent.rglob("*") if path.is_file()]
+    assert 0 < sum(sizes) <= 15e6
+
+
+def test_every_property_is_decodable_somewhere_and_its_control_is_not(table: oc.ProbeTable) -> None:
+    best = table.best().set_index("property")
+    assert set(best.index) == {"content", "style", "layout"}
+    assert (best["low"] > best["chance"]).all()
+    assert (best["selectivity_low"] > 0).all()
+
+
+def test_oc_capture_is_a_call_of_the_package(spec: CaptureSpec, recorded: oc.Dataset) -> None:
+    again = oc.capture(spec, recorded.path)  # type: ignore[operator]  # docs/decisions/0003-callable-capture.md
+    assert again.uuid == recorded.uuid
+    assert len(again) == len(recorded)
+
+
+def test_the_notebook_runs_and_draws_the_figure(
+    recorded: oc.Dataset, table: oc.ProbeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(table.frame) > 0
+    monkeypatch.setenv("OUTCROP_DATASET", str(recorded.path))
+    notebook = nbformat.read(Path(__file__).parents[1] / "notebooks" / "quick_tour.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    drawn = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]
+    assert len(drawn) >= 3
