@@ -47,7 +47,7 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(DEMO_STAMP):
 	$(call install,capture)
@@ -92,6 +92,10 @@ layers: wheel
 .PHONY: unit
 unit: wheel
 	OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-faults
+test-faults: wheel ## kill a capture at random places, many times (OUTCROP_KILLS=20), and compare what it resumes to
+	OUTCROP_KILLS="$${OUTCROP_KILLS:-20}" "$(SITE)/bin/python" -P -m pytest tests/capture/test_run.py -k killed $(PYTEST_ARGS)
 
 .PHONY: train-zoo
 train-zoo: $(DEMO_STAMP) ## train the shipped models again (about two hours on two cores; goes on after a kill)

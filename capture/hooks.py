@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from outcrop.capture.reduction import Reduction
 from outcrop.capture.sites import Site, output_tensor
 from outcrop.data.errors import DataError, InputError
+from outcrop.data.patterns import near_misses
 from outcrop.data.schema import DType
 
 Half = Literal["cond", "uncond", "both"]
@@ -43,6 +44,11 @@ class Recorder:
 
     def __enter__(self) -> "Recorder":
         modules = dict(self._model.named_modules())
+        unknown = [site.name for site in self._sites if site.name not in modules]
+        if unknown:
+            raise InputError(
+                f"{type(self._model).__name__} has no module {unknown[0]!r}.{near_misses(unknown[0], modules)}"
+            )
         self._handles.append(self._model.register_forward_pre_hook(self._count))
         for site in self._sites:
             self._handles.append(modules[site.name].register_forward_hook(self._hook(site.name)))
@@ -66,6 +72,11 @@ class Recorder:
         Raises :class:`DataError` for values that float16 cannot hold.
         """
         return {name: _to_numpy(self._stack(name, planes), self._dtype) for name, planes in self._columns.items()}
+
+    @property
+    def calls(self) -> int:
+        """Calls of the model since :meth:`begin`."""
+        return self._call + 1
 
     def _count(self, _module: nn.Module, _inputs: tuple[Any, ...]) -> None:
         self._call += 1
@@ -96,7 +107,8 @@ class Recorder:
             return tensor[n:]
         if self._half == "uncond":
             return tensor[:n]
-        return tensor.unflatten(0, (2, n)).transpose(0, 1).flatten(0, 1)
+        pairs: Tensor = tensor.unflatten(0, (2, n))
+        return pairs.transpose(0, 1).flatten(0, 1)
 
     def _stack(self, name: str, planes: list[Tensor]) -> Tensor:
         if len(planes) != len(self._steps):
@@ -106,10 +118,12 @@ class Recorder:
             stacked = stacked.unflatten(1, (self._samples, 2))
         if not torch.isfinite(stacked).all():
             wrong = int((~torch.isfinite(stacked)).sum())
-            raise DataError(
-                f"{wrong} values of site {name!r} do not fit {self._dtype} (infinite or NaN). "
-                "Capture with dtype bfloat16 or float32; what is committed stays valid, in a folder of its own."
+            mend = (
+                "Capture with dtype bfloat16 or float32, into a folder of its own."
+                if self._dtype == "float16"
+                else ("The model itself puts them out.")
             )
+            raise DataError(f"{wrong} values of site {name!r} do not fit {self._dtype} (infinite or NaN). {mend}")
         return stacked
 
 

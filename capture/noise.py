@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from outcrop.data.errors import InputError
 from outcrop.data.schema import StepRecord
 
 LIMIT = 20.0
@@ -33,13 +34,19 @@ def signal_and_noise(scheduler: Any, step: int, timestep: float) -> tuple[float,
     alpha = 1 - sigma (Liu et al. 2022); samplers in sigma space (Euler, Karras et al. 2022) have alpha = 1.
     """
     name = type(scheduler).__name__
-    sigmas = getattr(scheduler, "sigmas", None)
-    if "FlowMatch" in name:
+    sigmas: Any = getattr(scheduler, "sigmas", None)
+    if sigmas is not None and "FlowMatch" in name:
         sigma = float(sigmas[step])
         return 1 - sigma, sigma
     if sigmas is not None and ("Euler" in name or "Heun" in name or "LMS" in name or "KDPM" in name):
         return 1.0, float(sigmas[step])
-    product = float(scheduler.alphas_cumprod[round(timestep)])
+    products: Any = getattr(scheduler, "alphas_cumprod", None)
+    if products is None:
+        raise InputError(
+            f"The noise levels of {name} are not known: it has neither sigmas nor alphas_cumprod. "
+            "Give the pipeline a scheduler of the DDIM, DPM-Solver, Euler or flow-matching family."
+        )
+    product = float(products[round(timestep)])
     return math.sqrt(product), math.sqrt(1 - product)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from outcrop.capture.prompts import LabelledPrompt, check_labels
 from outcrop.capture.spec import CaptureSpec, SeedPlan
-from outcrop.data.errors import InputError
-from outcrop.data.samples import Sample, sample_id
+from outcrop.data.samples import Sample, image_path, sample_id
 
 SHARD_BYTES = 64 * 2**20
 SHARD_BATCHES = 4
@@ -31,14 +30,13 @@ class Plan:
 def make_plan(spec: CaptureSpec, *, weights: str) -> Plan:
     """Expand prompts and seeds. ``weights`` is the model's fingerprint: other weights are another data set."""
     prompts = spec.prompts.expand()
-    if not prompts:
-        raise InputError("The prompts are empty: give at least one.")
     labels = check_labels(prompts)
     identity = _identity(spec, prompts, weights)
     samples = []
     for place, (prompt, seed) in enumerate(_with_seeds(prompts, spec.seeds)):
         name = sample_id(identity, prompt.text, seed, place)
-        samples.append(Sample(name, prompt.text, seed, prompt.template, prompt.negative, prompt.labels))
+        image = image_path(name) if spec.images else ""
+        samples.append(Sample(name, prompt.text, seed, prompt.template, prompt.negative, prompt.labels, image))
     return Plan(tuple(samples), labels, identity)
 
 

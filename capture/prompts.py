@@ -4,9 +4,10 @@ import itertools
 import json
 import random
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from outcrop.data.samples import LabelValue
 from outcrop.data.tables import SAMPLE_COLUMNS
 
 Words = dict[str, tuple[str, ...]]
+OPTIONAL_COLUMNS = ("template", "negative_prompt")
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class _Prompts(BaseModel):
 class PromptGrid(_Prompts):
     """Every combination of the factors, worded by templates with one ``{field}`` per factor.
 
-    A factor is a list of values, or maps each value to its synonyms (the first is used where synonyms differ in
-    number). A wording is a template with one choice of synonyms. ``wording="rotate"`` gives every combination one wording,
-    dealt out evenly at random; ``"cross"`` gives it all of them.
+    A factor is a list of values, or maps each value to its synonyms (a value with fewer than the others repeats its
+    last). A wording is a template with one choice of synonyms. ``wording="rotate"`` gives every combination one
+    wording, dealt out evenly at random; ``"cross"`` gives it all of them.
     """
 
     factors: dict[str, list[str] | Words]
@@ -54,11 +56,9 @@ class PromptGrid(_Prompts):
         choices = list(itertools.product(range(len(self.templates)), *(range(count) for count in depth.values())))
         cells = list(itertools.product(*words.values()))
         dealt = _deal(len(cells), len(choices)) if self.wording == "rotate" else None
-        prompts = []
-        for index, cell in enumerate(cells):
-            for choice in choices if dealt is None else [choices[dealt[index]]]:
-                prompts.append(self._word(words, cell, choice))
-        return prompts
+        if dealt is not None:
+            return [self._word(words, cell, choices[place]) for cell, place in zip(cells, dealt, strict=True)]
+        return [self._word(words, cell, choice) for cell in cells for choice in choices]
 
     def _word(self, words: dict[str, Words], cell: tuple[str, ...], choice: tuple[int, ...]) -> LabelledPrompt:
         labels = dict(zip(words, cell, strict=True))
@@ -69,7 +69,10 @@ class PromptGrid(_Prompts):
 
 
 class PromptFile(_Prompts):
-    """A CSV or JSONL table with a column ``prompt``; ``template`` and ``negative_prompt`` are optional, the rest are labels."""
+    """A CSV or JSONL table with a column ``prompt``; ``template`` and ``negative_prompt`` may stand beside it.
+
+    All other columns are labels. A label column that mixes text and numbers is text.
+    """
 
     file: Path
 
@@ -77,21 +80,22 @@ class PromptFile(_Prompts):
         table = _read_table(self.file)
         if "prompt" not in table.columns:
             raise InputError(f"{self.file} must have a column 'prompt'. It has {list(table.columns)}.")
-        labels = [name for name in table.columns if name not in {"prompt", "template", "negative_prompt"}]
+        labels = [name for name in table.columns if name not in {"prompt", *OPTIONAL_COLUMNS}]
         missing = [name for name in ["prompt", *labels] if table[name].isna().any()]
         if missing:
             row = int(table[missing[0]].isna().to_numpy().argmax())
             raise InputError(
                 f"{self.file}, column {missing[0]!r}, has no value in data row {row + 1}. Fill it or drop it."
             )
+        columns = {str(name): _plain_column(table[name]) for name in labels}
+        optional = {
+            name: table[name].fillna("").astype(str) if name in table else [""] * len(table)
+            for name in OPTIONAL_COLUMNS
+        }
+        texts = zip(table["prompt"].astype(str), *optional.values(), strict=True)
         return [
-            LabelledPrompt(
-                str(row["prompt"]),
-                str(row.get("template", f"p{index}")),
-                {str(name): _plain(row[name]) for name in labels},
-                str(row.get("negative_prompt", "")),
-            )
-            for index, row in enumerate(table.to_dict("records"))
+            LabelledPrompt(text, template or f"p{row}", {name: cells[row] for name, cells in columns.items()}, negative)
+            for row, (text, template, negative) in enumerate(texts)
         ]
 
 
@@ -104,26 +108,46 @@ class PromptList(_Prompts):
         return [LabelledPrompt(text, f"p{index}", {}) for index, text in enumerate(self.texts)]
 
 
-def check_labels(prompts: list[LabelledPrompt]) -> tuple[str, ...]:
-    """The label names, the same for all prompts. Raises :class:`InputError` for a name that the format keeps for itself."""
+def check_labels(prompts: Sequence[LabelledPrompt]) -> tuple[str, ...]:
+    """The label names, the same for all prompts.
+
+    Raises :class:`InputError` where there are no prompts, for a name that the format keeps for itself, and for text
+    that fixed-length UTF-8 cannot hold.
+    """
+    if not prompts:
+        raise InputError("The prompts are empty: give at least one.")
+    for number, prompt in enumerate(prompts, start=1):
+        for text in (prompt.text, prompt.template, prompt.negative, *prompt.labels.values()):
+            if isinstance(text, str) and not _storable(text):
+                raise InputError(
+                    f"Prompt {number} or its labels hold a character that is no text: {text!r}. Remove it."
+                )
     names = tuple(prompts[0].labels)
     for name in names:
         if name in SAMPLE_COLUMNS or name == "id" or not name.isidentifier():
             raise InputError(
-                f"A label may not be called {name!r}: it must be a plain word, and none of id, {', '.join(SAMPLE_COLUMNS)}."
+                f"A label may not be called {name!r}: it must be a plain word, "
+                f"and none of id, {', '.join(SAMPLE_COLUMNS)}."
             )
     return names
 
 
 def _synonyms(name: str, values: list[str] | Words) -> Words:
-    table = values if isinstance(values, dict) else {value: (value,) for value in values}
+    table: Words = values if isinstance(values, dict) else {value: (value,) for value in values}
     if not table or not all(table.values()):
         raise InputError(f"Factor {name!r} must have at least one value, and every value at least one word.")
     return table
 
 
 def _check_template(template: str, factors: set[str]) -> None:
-    fields = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+    try:
+        fields = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+        template.format(**dict.fromkeys(fields, ""))
+    except (ValueError, IndexError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"Template {template!r} cannot be filled in ({error}). Write {{factor}} for each of {sorted(factors)}, "
+            "and {{ or }} for a brace."
+        ) from error
     if fields != factors:
         raise InputError(
             f"Template {template!r} must name exactly the factors {sorted(factors)}. It names {sorted(fields)}."
@@ -139,14 +163,44 @@ def _deal(cells: int, choices: int) -> list[int]:
 def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
-            return pd.read_csv(path)
+            return pd.read_csv(path, keep_default_na=False, na_values=[""])  # "None" and "NA" are words
         if path.suffix in {".jsonl", ".ndjson"}:
-            return pd.DataFrame([json.loads(line) for line in path.read_text().splitlines() if line.strip()])
+            return _read_lines(path)
     except FileNotFoundError:
         raise InputError(f"There is no prompt file {path}.") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} could not be read as a table of prompts: {error}") from error
     raise InputError(f"A prompt file must end in .csv or .jsonl. Got {path.name!r}.")
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(
+                f'{path}, line {number}, must be a JSON object such as {{"prompt": "a cat"}}. Got {line[:60]!r}.'
+            )
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)), dtype=object)
+
+
+def _storable(text: str) -> bool:
+    """No NUL, at which fixed-length text ends, and no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _plain_column(values: "pd.Series[Any]") -> list[LabelValue]:
+    """Numbers where all are numbers; else text."""
+    plain = [_plain(value) for value in values]
+    return [str(value) for value in plain] if any(isinstance(value, str) for value in plain) else plain
 
 
 def _plain(value: object) -> LabelValue:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -59,13 +60,15 @@ def _as_map(activation: Tensor) -> Tensor:
         raise InputError(
             f"grid:K needs a map, but this site puts out {count} tokens, which are no square. Use mean or tokens:N."
         )
-    return activation.transpose(1, 2).unflatten(2, (side, side))
+    square: Tensor = activation.transpose(1, 2).unflatten(2, (side, side))
+    return square
 
 
 def _spaced(count: int, wanted: int) -> Tensor:
     return torch.linspace(0, count - 1, min(count, wanted)).round().long()
 
 
+@lru_cache(maxsize=8)  # a matrix is large, and asked for at every step
 def _projection(width: int, size: int) -> Tensor:
     seed = int.from_bytes(hashlib.sha256(f"{width}:{size}".encode()).digest()[:7])
     generator = torch.Generator().manual_seed(seed)

@@ -3,7 +3,7 @@
 import io
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from PIL import Image
 from outcrop.capture.hooks import Recorder
 from outcrop.capture.noise import evenly
 from outcrop.capture.plan import Plan, make_plan, shard_size
+from outcrop.capture.prompts import check_labels
 from outcrop.capture.reduction import Reduction
 from outcrop.capture.sites import Site, select_sites
 from outcrop.capture.source import DiffusersSource, open_source
@@ -54,9 +55,7 @@ def capture(spec: CaptureSpec, out: str | Path, *, progress: Progress | None = N
     :class:`~outcrop.data.errors.StorageError` when the disk refuses.
     """
     folder = Path(out)
-    source = open_source(spec.model, device=spec.device)
-    plan = make_plan(spec, weights=source.fingerprint)
-    job = _prepare(spec, source)
+    job, plan = _prepare(spec)
     record = _describe(job, plan)
     with open_writer(folder, record) as writer:
         _run(job, plan, writer, progress or _silent)
@@ -66,19 +65,22 @@ def capture(spec: CaptureSpec, out: str | Path, *, progress: Progress | None = N
 
 def describe_run(spec: CaptureSpec) -> DatasetRecord:
     """The record that :func:`capture` would write, from a dry pass of one step. Nothing is written."""
+    return _describe(*_prepare(spec))
+
+
+def _prepare(spec: CaptureSpec) -> tuple[_Job, Plan]:
+    """Everything that can be wrong with a request, what is quickest to tell first."""
+    check_labels(spec.prompts.expand())
     source = open_source(spec.model, device=spec.device)
-    return _describe(_prepare(spec, source), make_plan(spec, weights=source.fingerprint))
-
-
-def _prepare(spec: CaptureSpec, source: DiffusersSource) -> _Job:
     guidance = source.default_guidance if spec.guidance is None else spec.guidance
     if spec.half != "cond" and guidance <= 1:
         raise InputError(
             f"half={spec.half!r} needs guidance above 1, or there is no unconditional half. Got {guidance}."
         )
+    spec = spec.model_copy(update={"guidance": guidance})
     job = _Job(spec, source, (), evenly(spec.steps, spec.record), guidance)
     sites = select_sites(source.sites(**job.size), spec.sites)
-    return _Job(spec, source, tuple(sites), job.steps, guidance)
+    return replace(job, sites=tuple(sites)), make_plan(spec, weights=source.fingerprint)
 
 
 def _describe(job: _Job, plan: Plan) -> DatasetRecord:
@@ -98,7 +100,7 @@ def _describe(job: _Job, plan: Plan) -> DatasetRecord:
         "steps": job.source.step_records(spec.steps, job.steps),
         "labels": plan.labels,
         "planned_samples": len(plan.samples),
-        "spec": spec.model_dump(mode="json") | {"guidance": job.guidance},
+        "spec": spec.model_dump(mode="json"),
         "provenance": _provenance(job.source),
         "licences": spec.licences,
     }
@@ -157,6 +159,11 @@ def _record_batch(
 ) -> NDArray[np.uint8]:
     recorder.begin(len(batch))
     images = job.source.generate(batch, steps=job.spec.steps, guidance=job.guidance, **job.size)
+    if recorder.calls != job.source.timesteps:
+        raise InputError(
+            f"The denoiser of {job.spec.model} ran {recorder.calls} times for {job.source.timesteps} timesteps. Steps "
+            "can be told apart only where it runs once a timestep; where guidance is a second run, use guidance 1."
+        )
     for name, values in recorder.take().items():
         columns[name][:, start : start + len(batch)] = values
     return images

@@ -15,6 +15,12 @@ GROUPS: dict[str, frozenset[str]] = {
     "resnets": frozenset({"resnet"}),
     "feed-forwards": frozenset({"feed-forward"}),
 }
+CLASS_ROLES = {
+    "Resnet": "resnet",
+    "FeedForward": "feed-forward",
+    "Downsample": "downsampler",
+    "Upsample": "upsampler",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,6 @@ class Site:
 
 def role_of(name: str, module: nn.Module, parent: nn.Module | None) -> str | None:
     """The role of a module, or ``None`` for parts that are no sites of their own (norms, activations, ...)."""
-    kind = type(module).__name__
     parts = name.split(".")
     if parts == ["mid_block"]:
         return "bottleneck"
@@ -37,19 +42,16 @@ def role_of(name: str, module: nn.Module, parent: nn.Module | None) -> str | Non
         return "block"
     if hasattr(module, "to_q") and hasattr(module, "to_out"):
         return "cross-attention" if getattr(module, "is_cross_attention", False) else "self-attention"
-    for word, role in (
-        ("Resnet", "resnet"),
-        ("FeedForward", "feed-forward"),
-        ("Downsample", "downsampler"),
-        ("Upsample", "upsampler"),
-    ):
+    return "convolution" if parts in (["conv_in"], ["conv_out"]) else _role_by_class(type(module).__name__)
+
+
+def _role_by_class(kind: str) -> str | None:
+    for word, role in CLASS_ROLES.items():
         if word in kind and "Block" not in kind.replace("ResnetBlock", ""):
             return role
     if kind.startswith("Transformer") and "Model" in kind:
         return "attention"
-    if "TransformerBlock" in kind:
-        return "transformer-block"
-    return "convolution" if parts[0] in {"conv_in", "conv_out"} and len(parts) == 1 else None
+    return "transformer-block" if "TransformerBlock" in kind else None
 
 
 def output_tensor(output: object) -> Tensor | None:
@@ -103,7 +105,8 @@ def select_sites(sites: Sequence[Site], patterns: Sequence[str]) -> list[Site]:
     for pattern in patterns:
         if pattern.lstrip("-").isdigit():
             raise InputError(
-                f"Site {pattern!r} is a bare index, which means different layers in different lists. Give a module path."
+                f"Site {pattern!r} is a bare index, which means different layers in different lists. "
+                "Give a module path, a glob, a role or a group."
             )
         matched = _match(sites, pattern)
         if not matched:

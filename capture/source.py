@@ -61,6 +61,11 @@ class DiffusersSource:
         probe = Sample(id="0" * 16, prompt="a", seed=0)
         return discover_sites(self.denoiser, lambda: self.generate([probe], steps=1, guidance=1.0, **size))
 
+    @property
+    def timesteps(self) -> int:
+        """How many timesteps the last run had."""
+        return len(self._pipeline.scheduler.timesteps)
+
     def step_records(self, steps: int, recorded: Sequence[int]) -> tuple[StepRecord, ...]:
         """Timesteps and noise levels of the ``recorded`` ones of ``steps``."""
         self._pipeline.scheduler.set_timesteps(steps)
@@ -86,15 +91,19 @@ def open_source(name: str, *, device: str = "cpu") -> DiffusersSource:
     """Load ``name`` (``outcrop:NAME``, a folder, a hub id). Raises :class:`InputError` if that is not possible."""
     location = locate_model(name)
     check_device(device)
-    from diffusers import DiffusionPipeline
-
     precision = torch.float32 if device == "cpu" else torch.float16
     with _quiet_loading():
+        from diffusers import DiffusionPipeline
+        from safetensors import SafetensorError
+
         try:
             pipeline = DiffusionPipeline.from_pretrained(
-                location, dtype=precision, local_files_only=Path(location).is_dir()
+                location,
+                dtype=precision,
+                local_files_only=Path(location).is_dir(),
+                use_safetensors=True,  # nothing is unpickled
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"Model {name!r} could not be loaded: {reason}") from error
     return DiffusersSource(name, location, pipeline, device=device)
@@ -116,13 +125,15 @@ def _quiet_loading() -> Iterator[None]:
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    before = diffusers_logging.get_verbosity()
+    before = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
     diffusers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.set_verbosity(logging.ERROR)
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        diffusers_logging.set_verbosity(before)
+        diffusers_logging.set_verbosity(before[0])
+        transformers_logging.set_verbosity(before[1])
         diffusers_logging.enable_progress_bar()
         transformers_logging.enable_progress_bar()

@@ -61,10 +61,15 @@ class CaptureSpec(BaseModel):
 
 def parse_spec(fields: dict[str, Any], *, where: str) -> CaptureSpec:
     """A specification from plain data. Raises :class:`InputError` naming every field that is wrong."""
+    if not isinstance(fields.get("prompts", {}), dict):
+        raise InputError(
+            f"prompts in {where} must be a mapping: {{file: prompts.csv}}, {{texts: [a cat, ...]}}, or a grid with "
+            f"factors and templates. Got {_short(fields['prompts'])}."
+        )
     try:
         return CaptureSpec.model_validate(fields)
     except ValidationError as error:
-        lines = [f"  {_place(problem['loc'])}: {problem['msg']}" for problem in _relevant(error, fields)]
+        lines = [_line(problem) for problem in _relevant(error, fields)]
         raise InputError(f"The capture specification in {where} is not valid:\n" + "\n".join(lines)) from error
 
 
@@ -95,3 +100,14 @@ def _relevant(error: ValidationError, fields: dict[str, Any]) -> list[Any]:
 
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location if part not in {"PromptGrid", "PromptFile", "PromptList"})
+
+
+def _line(problem: Any) -> str:
+    place = _place(problem["loc"])
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"  {place}: {said}. Got {_short(problem['input'])}." if place else f"  {said}"
+
+
+def _short(value: object, *, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

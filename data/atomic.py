@@ -13,7 +13,7 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write under a temporary name, fsync, rename, fsync the folder. Raises :class:`StorageError` naming the file."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with partial.open("wb") as stream:
             stream.write(content)
             stream.flush()
@@ -29,10 +29,13 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line and fsync. What a failed append leaves behind is cut off by :func:`cut_torn_line`."""
     try:
+        fresh = not path.exists()
         with path.open("ab") as stream:
             stream.write(line.encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
+        if fresh:
+            sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
 
@@ -44,10 +47,23 @@ def cut_torn_line(path: Path) -> None:
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole != len(content):
-        os.truncate(path, whole)
+        try:
+            os.truncate(path, whole)
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and what it lies in, each on disk in its parent: a power cut leaves no journaled file without."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
+    """Put the folder's own entries (a new or renamed file) on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -56,6 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
+    """What to raise when writing ``path`` failed with ``error``."""
     return StorageError(
         f"Could not write {path}: {error.strerror or error}. What was committed before is safe; "
         f"make room (or mend the disk) and run the same command again to go on."
@@ -65,6 +82,8 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's writer lock. Raises :class:`ConflictError` if another process has it."""
+    if folder.exists() and not folder.is_dir():
+        raise ConflictError(f"{folder} is a file. Expected a folder to write the data set to: choose another name.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / ".lock").open("wb")

@@ -1,6 +1,5 @@
 """Reading one probe column (one site, one step of one shard) by its offset, without HDF5."""
 
-import os
 import zlib
 from pathlib import Path
 
@@ -17,21 +16,18 @@ def read_column(path: Path, column: ColumnRecord, *, step: int, site: str) -> ND
     Raises :class:`DataError` for a file that is missing, cut short or altered.
     """
     kind = np.dtype(column.dtype)
-    plane = kind.itemsize * int(np.prod(column.shape[1:], dtype=np.int64))
+    count = int(np.prod(column.shape[1:], dtype=np.int64))
+    start = column.offset + step * count * kind.itemsize
     try:
-        handle = os.open(path, os.O_RDONLY)
+        values: NDArray[np.generic] = np.fromfile(path, kind, count, offset=start)
     except OSError as error:
-        raise DataError(f"Shard {path} cannot be opened: {error.strerror}.") from error
-    try:
-        content = os.pread(handle, plane, column.offset + step * plane)
-    finally:
-        os.close(handle)
-    if len(content) != plane or zlib.crc32(content) != column.crc32[step]:
+        raise DataError(f"Shard {path} cannot be read: {error.strerror or error}.") from error
+    if len(values) != count or zlib.crc32(values.view(np.uint8).data) != column.crc32[step]:
         raise DataError(
             f"Shard {path} is damaged at site {site!r}, step {step}: the checksum in the journal does not match. "
             "Fetch the file again, or delete it and its journal line and capture again."
         )
-    return np.frombuffer(content, kind).reshape(column.shape[1:])
+    return values.reshape(column.shape[1:])
 
 
 def widen_bfloat16(values: NDArray[np.generic]) -> NDArray[np.float32]:

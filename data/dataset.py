@@ -82,7 +82,13 @@ class Dataset:
         return widen_bfloat16(values) if self.dtype == "bfloat16" else values
 
     def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
-        """The generated images of ``ids`` (all, if left out). Raises :class:`DataError` for one that is missing."""
+        """The generated images of ``ids`` (all, if left out).
+
+        Raises :class:`InputError` for an id that is not there, and :class:`DataError` for an image that is missing.
+        """
+        unknown = [name for name in ids or () if name not in self.samples.index]
+        if unknown:
+            raise InputError(f"There is no sample {unknown[0]!r} in {self.path}. Ids stand in samples.index.")
         paths = self.samples.loc[list(ids) if ids is not None else self.samples.index, "image"]
         return [_open_image(self.path, relative) for relative in paths]
 
@@ -107,12 +113,18 @@ def open_dataset(path: str | Path) -> Dataset:
     journal = read_journal(path)
     if not journal:
         raise DataError(f"{path} has no committed shard yet. Run the capture again to go on with it.")
-    return Dataset(path, info, [read_shard_table(path / record.file, info, record) for record in journal])
+    shards = [read_shard_table(path / record.file, info, record) for record in journal]
+    for shard, record in zip(shards, journal, strict=True):
+        if tuple(shard.samples.index) != record.samples:
+            raise DataError(f"{shard.path} holds other samples than its journal line says. Fetch it again.")
+    return Dataset(path, info, shards)
 
 
 def _open_image(folder: Path, relative: str) -> Image.Image:
     target = folder / relative
+    if not relative:
+        raise DataError(f"{folder} was captured without images (images: false).")
     if not target.is_file():
-        raise DataError(f"{folder} has no image {relative!r}: it was captured without images, or the file was removed.")
+        raise DataError(f"{folder} has no image {relative!r}: the file was removed. Fetch it again.")
     with Image.open(target) as image:
         return image.convert("RGB")

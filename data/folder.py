@@ -28,7 +28,7 @@ def read_shard_table(path: Path, record: DatasetRecord, journal: ShardRecord | N
         with h5py.File(path, "r") as file:
             samples = _samples(file, record)
             columns = journal.columns if journal else {site.name: _column(file, site.name) for site in record.sites}
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise DataError(f"Shard {path} does not open as format 1: {error}.") from error
     return ShardTable(path, columns, samples)
 

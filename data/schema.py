@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = 1
 DType = Literal["float16", "bfloat16", "float32"]
-STORED_DTYPE: dict[str, str] = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4"}
+StoredDType = Literal["<f2", "<u2", "<f4"]
+STORED_DTYPE: dict[DType, StoredDType] = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4"}
 
 
 class Record(BaseModel):
@@ -69,9 +70,9 @@ class DatasetRecord(Record):
 class ColumnRecord(Record):
     """Where one site's array lies in its shard: ``shape`` is (step, sample, *feature)."""
 
-    offset: int
+    offset: int = Field(ge=0)
     shape: tuple[int, ...]
-    dtype: str
+    dtype: StoredDType
     crc32: tuple[int, ...] = Field(description="one per step")
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from outcrop.data.errors import DataError
 from outcrop.data.samples import Sample
-from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord, StoredDType
 
 Columns = Mapping[str, NDArray[np.generic]]
 
@@ -53,12 +53,15 @@ def encode_shard(dataset: DatasetRecord, index: int, samples: Sequence[Sample], 
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         samples=tuple(sample.id for sample in samples),
-        columns={name: _describe(columns[name], offset) for name, offset in offsets.items()},
+        columns={
+            name: _describe(columns[name], offset, STORED_DTYPE[dataset.dtype]) for name, offset in offsets.items()
+        },
     )
     return EncodedShard(content, record)
 
 
 def shard_file(index: int) -> str:
+    """Path of shard ``index`` inside the data set; a folder holds a thousand."""
     return f"shards/{index // 1000:03d}/s{index:06d}.h5"
 
 
@@ -98,6 +101,6 @@ def _store_text(file: h5py.File, path: str, values: Sequence[str]) -> None:
     _store(file, path, np.array(encoded, dtype=f"S{width}").astype(kind))
 
 
-def _describe(array: NDArray[np.generic], offset: int) -> ColumnRecord:
+def _describe(array: NDArray[np.generic], offset: int, dtype: StoredDType) -> ColumnRecord:
     checks = tuple(zlib.crc32(np.ascontiguousarray(plane).data.cast("B")) for plane in array)
-    return ColumnRecord(offset=offset, shape=array.shape, dtype=array.dtype.str, crc32=checks)
+    return ColumnRecord(offset=offset, shape=array.shape, dtype=dtype, crc32=checks)

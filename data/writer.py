@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from outcrop.data.atomic import append_line, cut_torn_line, locked, write_atomic
 from outcrop.data.errors import ConflictError, DataError, StorageError
 from outcrop.data.samples import Sample
-from outcrop.data.schema import DatasetRecord, ShardRecord
+from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
 from outcrop.data.shard import Columns, encode_shard
 from outcrop.data.tables import sample_table
 
@@ -75,6 +75,11 @@ def read_record(folder: Path) -> DatasetRecord:
         raise DataError(f"{folder} is not a data set: it has no dataset.json.") from None
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("format",):
+            raise DataError(
+                f"{path} is of format {first['input']!r}; this version of outcrop reads format {FORMAT_VERSION}. "
+                "Install a newer outcrop."
+            ) from error
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not a format-1 record: {where}: {first['msg']}.") from error
 
@@ -97,16 +102,25 @@ def read_journal(folder: Path) -> list[ShardRecord]:
 
 
 def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:
-    if old.uuid == new.uuid:
+    if (old.uuid, old.sites, old.steps) == (new.uuid, new.sites, new.steps):
         return
     differing = sorted(key for key in {*old.spec, *new.spec} if old.spec.get(key) != new.spec.get(key))
     changes = "; ".join(
         f"{key}: there {_short(old.spec.get(key))}, here {_short(new.spec.get(key))}" for key in differing
     )
     raise ConflictError(
-        f"{folder} holds a data set of another configuration ({changes or 'other weights or versions'}). "
+        f"{folder} holds a data set of another configuration ({changes or _unspecified(old, new)}). "
         "Choose another output folder, or give the same configuration to go on with it."
     )
+
+
+def _unspecified(old: DatasetRecord, new: DatasetRecord) -> str:
+    """What differs where the specifications are the same."""
+    for key in ("weights_sha256", "torch", "diffusers", "transformers"):
+        there, here = old.provenance.get(key), new.provenance.get(key)
+        if there != here:
+            return f"{key}: there {_short(there)}, here {_short(here)}"
+    return "other prompts or labels in the prompt file"
 
 
 def _short(value: Any, *, limit: int = 60) -> str:

@@ -99,10 +99,18 @@ def is_lazy_door(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign | ast.AnnAssign)
 
 
+def makes_the_package_callable(node: ast.stmt) -> bool:
+    """The one line of docs/decisions/0003-callable-capture.md."""
+    return ast.unparse(node) == "sys.modules[__name__].__class__ = CallablePackage"
+
+
+RULES = {"outcrop": [is_lazy_door], "outcrop.capture": [makes_the_package_callable]}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_an_init_holds_imports_and_all_only(package: str) -> None:
     init = folder_of(package) / "__init__.py"
-    allowed = [is_import, is_docstring, is_all, *([is_lazy_door] if package == "outcrop" else [])]
+    allowed = [is_import, is_docstring, is_all, *RULES.get(package, [])]
     others = [
         ast.unparse(node).splitlines()[0]
         for node in ast.parse(init.read_text(encoding="utf-8")).body

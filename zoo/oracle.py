@@ -1,5 +1,6 @@
 """The oracle: reads content, style, layout and colour off a picture of the scene world."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ class Oracle(nn.Module):
         super().__init__()
         widths = (3, 24, 48, 64, 64)
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (before, after) in enumerate(pairwise(widths)):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
             if i > 0:
                 layers += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
@@ -46,6 +47,7 @@ class Oracle(nn.Module):
 
 
 def save_oracle(oracle: Oracle, path: Path) -> None:
+    """Write the weights as float16 safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in oracle.state_dict().items()}, path)
 

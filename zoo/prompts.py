@@ -57,7 +57,7 @@ def write_prompt(scene: Scene, *, template: int = 0, synonyms: tuple[int, int, i
 
 
 def draw_prompt(scene: Scene, rng: np.random.Generator) -> str:
-    """A prompt of ``scene`` with template, synonyms and naming of the colour drawn at random (labels twice as often)."""
+    """A prompt of ``scene``: template, synonyms and the naming of the colour are drawn (labels twice as often)."""
     a, b, c = (int(pick) for pick in rng.choice([0, 0, 1], 3))
     template = int(rng.integers(len(TEMPLATES)))
     return write_prompt(scene, template=template, synonyms=(a, b, c), colour=bool(rng.integers(2)))

@@ -31,6 +31,7 @@ COLOURS = {
 CELL_CENTRES = (14.0, 32.0, 50.0)  # pixels; an object of the largest radius just fits at the border
 
 Images = NDArray[np.float32]
+Plane = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ def _check(scene: Scene) -> None:
             raise ValueError(f"{field} must be one of {list(names)}. Got {getattr(scene, field)!r}.")
 
 
-def _cover(distance: Images) -> Images:
+def _cover(distance: Plane) -> Plane:
     """Anti-aliased coverage of a pixel by the region where ``distance`` (pixels) is negative."""
-    return np.clip(0.5 - distance, 0, 1)
+    coverage: Plane = np.clip(0.5 - distance, 0, 1)
+    return coverage
 
 
 def _paint(
@@ -138,5 +140,5 @@ def _paint(
     return _blend(lit, 0.55 + 0.45 * colour, core)
 
 
-def _blend(under: NDArray[np.floating], over: NDArray[np.floating], alpha: Images) -> Images:
+def _blend(under: NDArray[np.floating], over: NDArray[np.floating], alpha: Plane) -> Images:
     return (under + (over - under) * alpha[..., None]).astype(np.float32)

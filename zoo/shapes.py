@@ -60,17 +60,21 @@ def _cross_outline(long: float, short: float) -> NDArray[np.float64]:
 
 
 def disc(x: Array, y: Array) -> Array:
+    """A filled circle."""
     return np.hypot(x, y) - np.float32(0.92)
 
 
 def ring(x: Array, y: Array) -> Array:
+    """A circle with a round hole."""
     return np.abs(np.hypot(x, y) - np.float32(0.7)) - np.float32(0.25)
 
 
 def crescent(x: Array, y: Array) -> Array:
+    """A circle with a bite taken by another; exact but for the two tips."""
     body = np.hypot(x, y) - np.float32(0.96)
     bite = np.hypot(x - np.float32(0.5), y + np.float32(0.12)) - np.float32(0.78)
-    return np.maximum(body, -bite)
+    sickle: Array = np.maximum(body, -bite)
+    return sickle
 
 
 SHAPES: dict[str, Shape] = {

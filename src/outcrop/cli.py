@@ -22,8 +22,6 @@ def commands() -> None:
 
 def main() -> None:
     """Entry point of the ``outcrop`` command."""
-    from outcrop.data.errors import OutcropError
-
     try:
         commands.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -31,12 +29,16 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         fail("", code=error.exit_code)
-    except OutcropError as error:
-        fail(f"Error: {error}", code=1)
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "diffusers", "transformers", "accelerate", "tokenizers"}:
             raise
         fail(f"Error: this command runs a generator and needs {error.name}. Install it with: {EXTRA}", code=1)
+    except Exception as error:
+        from outcrop.data.errors import OutcropError  # it brings pandas and h5py along, which --help must not wait for
+
+        if not isinstance(error, OutcropError):
+            raise
+        fail(f"Error: {error}", code=1)
 
 
 @commands.command()
@@ -92,11 +94,14 @@ def _fields_of(flags: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     if "prompts" in given:
         given["prompts"] = {"file": str(given["prompts"])}
     if texts := given.pop("texts", None):
+        if "prompts" in given:
+            raise click.UsageError("Give --prompts or --prompt, not both.")
         given["prompts"] = {"texts": list(texts)}
     seeds = {"first": given.pop("seed", None), "per_prompt": given.pop("per_prompt", None)}
     seeds = {name: value for name, value in seeds.items() if value is not None}
     if seeds:
-        given["seeds"] = {**fields.get("seeds", {}), **seeds}
+        known = fields.get("seeds")
+        given["seeds"] = {**(known if isinstance(known, dict) else {}), **seeds}
     return given
 
 

@@ -8,11 +8,14 @@ import logging
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from outcrop.zoo.oracle import save_oracle
 from outcrop.zoo.training.autoencoder import encode, psnr, train_autoencoder
-from outcrop.zoo.training.data import draw_scene_set
-from outcrop.zoo.training.denoiser import bind_pipeline, train_denoiser
+from outcrop.zoo.training.data import SceneSet, draw_scene_set
+from outcrop.zoo.training.denoiser import bind_pipeline, build_unet, train_denoiser
 from outcrop.zoo.training.loop import Trainer
 from outcrop.zoo.training.oracle import train_oracle
 from outcrop.zoo.training.text import build_text_encoder, teach_words
@@ -21,11 +24,31 @@ from outcrop.zoo.training.tokenizer import build_tokenizer
 LOG = logging.getLogger(__name__)
 
 
+def _latents(vae: AutoencoderTiny, data: SceneSet, cache: Path) -> Tensor:
+    """Encoding takes minutes: a run that goes on finds the latents of the first one."""
+    if not cache.exists():
+        save_file({"latents": encode(vae, data.images)}, cache)
+    return load_file(cache)["latents"]
+
+
+def _untrained_denoiser(data: SceneSet, trainer: Trainer) -> StableDiffusionPipeline:
+    """A pipeline in which all but the denoiser is trained."""
+    vae = train_autoencoder(data, trainer, steps=1_250)
+    LOG.info("autoencoder: %.1f dB", psnr(vae, draw_scene_set(200, seed=trainer.seed + 5).images))
+    tokenizer = build_tokenizer(seed=trainer.seed)
+    torch.manual_seed(trainer.seed + 3)
+    encoder = build_text_encoder(tokenizer)
+    teach_words(encoder, tokenizer, trainer)
+    torch.manual_seed(trainer.seed + 1)
+    return bind_pipeline(vae, encoder.eval(), tokenizer, build_unet())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished models")
     parser.add_argument("--images", type=int, default=24_000, help="training pictures to render")
     parser.add_argument("--steps", type=int, default=6_500, help="denoiser steps of 40 pictures")
+    parser.add_argument("--start-from", type=Path, help="go on from this pipeline's weights, such as zoo/models/unet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -35,16 +58,12 @@ def main() -> None:
 
     data = draw_scene_set(options.images, seed=options.seed + 100)
     LOG.info("rendered %d pictures", options.images)
-    vae = train_autoencoder(data, trainer, steps=1_250)
-    LOG.info("autoencoder: %.1f dB", psnr(vae, draw_scene_set(200, seed=options.seed + 5).images))
-    tokenizer = build_tokenizer(seed=options.seed)
-    torch.manual_seed(options.seed + 3)
-    encoder = build_text_encoder(tokenizer)
-    teach_words(encoder, tokenizer, trainer)
-    latents = encode(vae, data.images)
-    LOG.info("encoded %d latents", len(latents))
-    unet = train_denoiser(latents, data.prompts, encoder, tokenizer, trainer, steps=options.steps)
-    pipeline = bind_pipeline(vae, encoder.eval(), tokenizer, unet)
+    if options.start_from:
+        pipeline = StableDiffusionPipeline.from_pretrained(options.start_from, dtype=torch.float32)
+    else:
+        pipeline = _untrained_denoiser(data, trainer)
+    latents = _latents(pipeline.vae, data, options.out / "latents.safetensors")
+    train_denoiser(pipeline, latents, data.prompts, trainer, steps=options.steps)
     pipeline.to(torch.float16).save_pretrained(options.out / "models" / "unet", safe_serialization=True)
     save_oracle(train_oracle(data, trainer), options.out / "models" / "oracle" / "oracle.safetensors")
     LOG.info("wrote %s", options.out / "models")

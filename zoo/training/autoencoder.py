@@ -48,7 +48,7 @@ def _loss(model: AutoencoderTiny, data: SceneSet, *, noise: float) -> LossFuncti
         pixels = to_signed(_draw(data.images, cells, generator))
         latents = model.encode(pixels).latents
         latents = latents + noise * torch.randn(latents.shape, generator=generator)
-        error = model.decode(latents).sample - pixels
+        error: Tensor = model.decode(latents).sample - pixels
         slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         return error.abs().mean() + 0.5 * slopes + error.square().mean()
 
@@ -85,8 +85,10 @@ def whiten(model: AutoencoderTiny, images: Tensor) -> None:
     latents = encode(model, images)
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     last, first = model.encoder.layers[-1], model.decoder.layers[0]
-    assert isinstance(last, nn.Conv2d) and isinstance(first, nn.Conv2d)
-    assert last.bias is not None and first.bias is not None
+    assert isinstance(last, nn.Conv2d)
+    assert isinstance(first, nn.Conv2d)
+    assert last.bias is not None
+    assert first.bias is not None
     first.bias += first.weight.sum((2, 3)) @ mean
     first.weight *= std[None, :, None, None]
     last.bias -= mean

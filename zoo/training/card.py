@@ -68,4 +68,5 @@ def plot_training(logs: Path, target: Path) -> None:
 def card_text(summary: dict[str, Any]) -> str:
     """The card in Markdown."""
     template = Path(__file__).with_name("card.md.jinja").read_text()
-    return Template(template, keep_trailing_newline=True).render(**summary, chance=CHANCE)
+    text: str = Template(template, keep_trailing_newline=True).render(**summary, chance=CHANCE)
+    return text

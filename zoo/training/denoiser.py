@@ -1,6 +1,5 @@
 """Train the text-conditional denoiser on latents, and bind everything into a ``StableDiffusionPipeline``."""
 
-import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
@@ -43,18 +42,20 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def train_denoiser(
+    pipeline: StableDiffusionPipeline,
     latents: Tensor,
     prompts: list[list[str]],
-    encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
     trainer: Trainer,
     *,
     steps: int,
     batch: int = 40,
-) -> UNet2DConditionModel:
-    """``latents`` (n, 8, 16, 16) whitened; ``prompts`` gives several wordings per picture. The encoder learns along."""
-    torch.manual_seed(trainer.seed + 1)
-    unet, scheduler = build_unet(), build_scheduler()
+) -> None:
+    """Train the pipeline's UNet, and its text encoder along, in place.
+
+    ``latents`` (n, 8, 16, 16) whitened; ``prompts`` gives several wordings per picture.
+    """
+    unet, encoder, tokenizer = pipeline.unet, pipeline.text_encoder, pipeline.tokenizer
+    scheduler = build_scheduler()
     tokens = torch.stack([tokens_of(tokenizer, list(column)) for column in zip(*prompts, strict=True)], dim=1)
     empty = tokens_of(tokenizer, [""])[0]
 
@@ -72,7 +73,6 @@ def train_denoiser(
 
     schedule = Schedule(steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998)
     trainer.run("denoiser", {"unet": unet, "encoder": encoder}, loss, schedule)
-    return unet.eval()
 
 
 def draw_timesteps(n: int, generator: torch.Generator) -> Tensor:
@@ -94,22 +94,3 @@ def bind_pipeline(
         feature_extractor=None,
         requires_safety_checker=False,
     )
-
-
-def generate(
-    pipeline: StableDiffusionPipeline, prompts: list[str], seeds: list[int], *, steps: int = 20, guidance: float = 3.0
-) -> np.ndarray:
-    """Images (n, 64, 64, 3) in [0, 1], one seed each."""
-    pipeline.set_progress_bar_config(disable=True)
-    parts = []
-    for start in range(0, len(prompts), 48):
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds[start : start + 48]]
-        output = pipeline(
-            prompts[start : start + 48],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=generators,
-            output_type="np",
-        )
-        parts.append(output.images)
-    return np.concatenate(parts)

@@ -45,8 +45,10 @@ class Evaluation:
     def hits(self, column: str) -> NDArray[np.bool_]:
         """One truth value per picture; ``column`` ``"all"`` asks for the three properties at once."""
         if column == "all":
-            return np.logical_and.reduce([self.hits(name) for name in PROPERTIES])
-        return (self.table[column] == self.table[f"read_{column}"]).to_numpy(dtype=np.bool_)
+            together: NDArray[np.bool_] = np.logical_and.reduce([self.hits(name) for name in PROPERTIES])
+            return together
+        hits: NDArray[np.bool_] = (self.table[column] == self.table[f"read_{column}"]).to_numpy(dtype=np.bool_)
+        return hits
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for ``json``."""

@@ -20,7 +20,7 @@ LossFunction = Callable[[torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """``rate`` is AdamW's, ``matrix_rate`` Muon's. Both rise over 100 steps and fall linearly to 2 % from ``decay_from`` on."""
+    """``rate`` is AdamW's, ``matrix_rate`` Muon's. Both rise over 100 steps; from ``decay_from`` they fall to 2 %."""
 
     steps: int
     rate: float = 1e-3
@@ -88,7 +88,7 @@ class _State:
     def update(self, value: Tensor, schedule: Schedule, step: int) -> float:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        value.backward()
         nn.utils.clip_grad_norm_(self.bundle.parameters(), 1.0)
         for optimizer, rate in zip(self.optimizers, (schedule.matrix_rate, schedule.rate), strict=True):
             for group in optimizer.param_groups:
@@ -129,5 +129,5 @@ class _State:
 def _blend(average: nn.Module, model: nn.Module, keep: float) -> None:
     for old, new in zip(average.parameters(), model.parameters(), strict=True):
         old.lerp_(new, 1 - keep)
-    for old, new in zip(average.buffers(), model.buffers(), strict=True):
-        old.copy_(new)
+    for kept, fresh in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(fresh)

@@ -18,7 +18,7 @@ def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
     """The nearest (semi-)orthogonal matrix to ``matrix`` (rows, columns), approximately."""
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.T
@@ -33,7 +33,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": rate, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever used
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  # no closure
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = parameter.grad.flatten(1)
@@ -51,7 +51,8 @@ def split_parameters(models: Mapping[str, nn.Module]) -> tuple[list[nn.Parameter
     embeddings = {
         id(module.weight) for model in models.values() for module in model.modules() if isinstance(module, nn.Embedding)
     }
-    thick, rest = [], []
+    thick: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for model in models.values():
         for parameter in model.parameters():
             if not parameter.requires_grad:

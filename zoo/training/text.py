@@ -64,7 +64,7 @@ def teach_words(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, trainer: Train
     rng = np.random.default_rng(trainer.seed + 7)
     prompts = [draw_prompt(scene, rng) for scene in scenes]
     tokens, labels = tokens_of(tokenizer, prompts), label_table(scenes)
-    named = [scene.colour in prompt for scene, prompt in zip(scenes, prompts, strict=True)]
+    named = [scene.colour in prompt.split() for scene, prompt in zip(scenes, prompts, strict=True)]
     labels[~torch.tensor(named), 3] = -100
     sizes = (len(CONTENTS), len(STYLES), len(LAYOUTS), len(COLOURS))
     heads = nn.ModuleList([nn.Linear(2 * WIDTH, size) for size in sizes])

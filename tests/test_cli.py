@@ -1,0 +1,198 @@
+"""The command line: exit codes, and messages that say what to do."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from outcrop.cli import main
+from outcrop.data.samples import Sample, sample_id
+from outcrop.data.schema import DatasetRecord, SiteRecord, StepRecord
+from outcrop.data.writer import open_writer
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Give a command; what comes back is the exit code, the output and the messages."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["outcrop", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return int(str(code or 0)), out, err
+
+    return call
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """24 samples at one site, where ``content`` can be read off the first value."""
+    ids = [sample_id("cli", "", k, k) for k in range(24)]
+    samples = [
+        Sample(name, f"prompt {k % 6}", k, f"t{k % 6}", labels={"content": "ab"[k % 2]}) for k, name in enumerate(ids)
+    ]
+    record = DatasetRecord(
+        uuid="u",
+        model="planted",
+        dtype="float32",
+        reduction="mean",
+        half="cond",
+        sites=(SiteRecord(name="mid_block", role="bottleneck", depth=0, source_shape=(3,), shape=(3,)),),
+        steps=(StepRecord(index=0, timestep=1, log_snr=0, noise=50),),
+        labels=("content",),
+        planned_samples=24,
+        shard_samples=24,
+        spec={},
+        provenance={},
+    )
+    values = np.random.default_rng(0).standard_normal((1, 24, 3)).astype("<f4")
+    values[0, :, 0] = np.arange(24) % 2
+    with open_writer(tmp_path / "ds", record) as writer:
+        writer.commit(0, samples, {"mid_block": values})
+        writer.seal(samples)
+    return tmp_path / "ds"
+
+
+def test_help_waits_for_no_heavy_import() -> None:
+    code = (
+        "import sys; sys.argv = ['outcrop', '--help']\n"
+        "from outcrop.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(sorted({'numpy', 'pandas', 'torch', 'h5py', 'pydantic', 'diffusers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for command in ("capture", "probe", "report", "sites", "inspect", "validate", "demo"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", ["capture", "probe", "report", "sites", "inspect", "validate", "demo"])
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert out.startswith("Usage:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["dig"], "No such command 'dig'"),
+        (["capture"], "Missing option '--out'"),
+        (["capture", "--out", "x"], "Give a CONFIG, or --model"),
+        (["capture", "--out", "x", "--model", "outcrop:unet"], "Give a CONFIG, or --prompts"),
+        (["capture", "--out", "x", "--model", "m", "--prompts", "p.csv", "--prompt", "a cat"], "not both"),
+        (["capture", "--out", "x", "--half", "left"], "Invalid value for '--half'"),
+        (["probe"], "Missing argument 'DATASET'"),
+    ],
+)
+def test_usage_errors_end_with_2(run: Run, arguments: list[str], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("model: outcrop:unnet\nprompts: {texts: [a]}", "There is no shipped model 'outcrop:unnet'"),
+        ("model: ./nowhere\nprompts: {texts: [a]}", "Model './nowhere' is none of: a shipped model"),
+        ("model: m/n\nprompts: {texts: [a]}\nstpes: 3", "stpes: Extra inputs are not permitted"),
+        ("model: m/n\nprompts: p.csv", "must be a mapping: {file: prompts.csv}"),
+        ("model: m/n\nprompts: {file: p.csv}", "There is no prompt file"),
+        ("model: m/n\nprompts: {factors: {x: [a]}, templates: ['a {y}']}", "must name exactly the factors ['x']"),
+        ("model: [", "is not readable YAML"),
+    ],
+)
+def test_a_bad_configuration_ends_with_1_and_one_screen(run: Run, tmp_path: Path, fields: str, message: str) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(fields)
+    code, out, err = run("capture", config, "--out", tmp_path / "ds")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert len(err.splitlines()) < 24
+    assert not (tmp_path / "ds").exists()
+
+
+def test_a_missing_configuration_is_named(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("capture", tmp_path / "c.yaml", "--out", tmp_path / "ds")
+    assert code == 1
+    assert "There is no configuration file" in err
+
+
+def test_flags_win_over_the_configuration(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("model: m/n\nprompts: {texts: [a]}\nseeds: {first: 7}\nsteps: 5\n")
+    code, _, err = run("capture", config, "--out", tmp_path / "ds", "--steps", 0, "--per-prompt", 0)
+    assert code == 1
+    assert re.search(r"steps: .*Got 0", err)
+    assert re.search(r"seeds\.per_prompt: .*Got 0", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--property", "contnet"], "Did you mean 'content'?"),
+        (["--site", "mid_blok"], "Did you mean 'mid_block'?"),
+        (["--step", "4"], "4"),
+        (["--group-by", "tempalte"], "tempalte"),
+    ],
+)
+def test_a_probe_of_what_is_not_there_is_refused(run: Run, recorded: Path, arguments: list[str], message: str) -> None:
+    code, out, err = run("probe", recorded, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert not (recorded / "probes").exists()
+
+
+@pytest.mark.parametrize("command", ["probe", "inspect", "validate", "report"])
+def test_a_data_set_that_is_not_there_is_named(run: Run, tmp_path: Path, command: str) -> None:
+    code, _, err = run(command, tmp_path / "nothing")
+    assert code == 1
+    assert err.startswith("Error: ")
+    assert "nothing" in err
+
+
+def test_inspect_shows_sites_steps_and_labels(run: Run, recorded: Path) -> None:
+    code, out, _ = run("inspect", recorded)
+    assert code == 0
+    assert "24 samples, 1 sites x 1 steps" in out
+    assert "mid_block" in out
+    assert "content: 2 values (a 12, b 12)" in out
+
+
+def test_validate_tells_sound_from_damaged(run: Run, recorded: Path) -> None:
+    code, out, _ = run("validate", recorded)
+    assert code == 0
+    assert "no errors" in out
+    shard = recorded / "shards" / "000" / "s000000.h5"
+    content = bytearray(shard.read_bytes())
+    journal = json.loads((recorded / "journal.jsonl").read_text())
+    content[journal["columns"]["mid_block"]["offset"]] ^= 1
+    shard.write_bytes(content)
+    code, out, err = run("validate", recorded)
+    assert code == 1
+    assert "site 'mid_block', step 0: the checksum does not match" in out
+    assert "2 errors" in err
+
+
+def test_probe_finds_what_was_planted_and_writes_its_table(run: Run, recorded: Path) -> None:
+    code, out, _ = run("probe", recorded, "--json", "--folds", 3)
+    assert code == 0
+    (row,) = json.loads(out)
+    assert (row["property"], row["site"], row["step"]) == ("content", "mid_block", 0)
+    assert row["accuracy"] == 1
+    assert any((recorded / "probes").iterdir())
