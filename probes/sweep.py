@@ -72,7 +72,7 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
 
 
 def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
-    """Each cell's fit and number of features, in order; one thread a core, as the arrays of a cell are small for BLAS."""
+    """Each cell's fit and number of features, in order; one thread a core: a cell is too small for BLAS threads."""
 
     def fit(cell: tuple[str, int]) -> tuple[CellFit, int]:
         features = feature_matrix(recording, cell[0], step=cell[1])
