@@ -86,10 +86,11 @@ class Dataset:
 
         Raises :class:`InputError` for an id that is not there, and :class:`DataError` for an image that is missing.
         """
-        unknown = [name for name in ids or () if name not in self.samples.index]
+        wanted = list(self.samples.index if ids is None else ids)
+        unknown = [name for name in wanted if name not in self.samples.index]
         if unknown:
             raise InputError(f"There is no sample {unknown[0]!r} in {self.path}. Ids stand in samples.index.")
-        paths = self.samples.loc[list(ids) if ids is not None else self.samples.index, "image"]
+        paths = self.samples.loc[wanted, "image"]
         return [_open_image(self.path, relative) for relative in paths]
 
 

@@ -28,8 +28,7 @@ TEMPLATES = [
 def spec() -> CaptureSpec:
     fields = {
         "model": "outcrop:unet",
-        "prompts": {"factors": FACTORS, "templates": TEMPLATES, "wording": "rotate"},
-        "seeds": {"per_prompt": 4},
+        "prompts": {"factors": FACTORS, "templates": TEMPLATES, "wording": "cross"},
         "sites": ["blocks"],
         "steps": 8,
         "record": 2,

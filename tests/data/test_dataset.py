@@ -128,6 +128,7 @@ def test_images_are_opened_by_id_and_missed_by_name(folder: Path) -> None:
     target.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4), (1, 2, 3)).save(target)
     assert ds.images([first])[0].getpixel((0, 0)) == (1, 2, 3)
+    assert len(ds.images(ds.samples.index[:1])) == 1
     with pytest.raises(DataError, match=rf"has no image 'images/{second[:2]}/{second}\.png'"):
         ds.images([second])
 
