@@ -5,6 +5,7 @@ covariance the loss has a near-diagonal curvature, and where there are more feat
 need only as many coordinates as there are rows (the dual). The rotation sees no label: all properties share it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,22 +41,30 @@ class Rotation:
         coef = (weights[:, :-1] @ self.basis.T) * self.inverse_scale
         return coef, weights[:, -1] - coef @ self.mean
 
+    def moved_from(self, other: "Rotation", weights: FloatArray) -> FloatArray:
+        """Weights (k, r + 1) that score as ``weights`` in the coordinates of ``other`` do, as far as this basis can."""
+        coef, intercept = other.raw_weights(weights)
+        scaled = np.divide(coef, self.inverse_scale, out=np.zeros_like(coef), where=self.inverse_scale > 0)
+        return np.concatenate([scaled @ self.basis, (intercept + coef @ self.mean)[:, None]], axis=1)
+
 
 @dataclass(frozen=True)
 class FoldDesigns:
-    """One design per set of training rows, for batched products.
+    """Some rows of the features under one rotation each, for batched products.
 
-    ``coordinates`` (f, r + 1, n): coordinates of all n rows under each rotation, padded with zeros to the largest r,
-    then a row of ones for the intercept. ``spectrum`` (f, r + 1), 1 for the intercept. ``rows`` (f, n): training rows.
+    ``coordinates`` (f, r + 1, m): coordinates of each design's own rows, padded with zeros to the largest r and to the
+    most rows m, then a row of ones for the intercept. ``spectrum`` (f, r + 1), 1 for the intercept. ``rows`` (f, m):
+    index of each row among the samples, and ``used`` (f, m): false for padding.
     """
 
     coordinates: FloatArray
     spectrum: FloatArray
-    rows: BoolArray
+    rows: NDArray[np.intp]
+    used: BoolArray
 
     def take(self, index: NDArray[np.intp]) -> "FoldDesigns":
         """Some of the designs."""
-        return FoldDesigns(self.coordinates[index], self.spectrum[index], self.rows[index])
+        return FoldDesigns(self.coordinates[index], self.spectrum[index], self.rows[index], self.used[index])
 
 
 def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
@@ -78,16 +87,20 @@ def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
     return Rotation(mean, inverse_scale, scaled.T @ (vectors / np.sqrt(n * spectrum)), spectrum)
 
 
-def stack_designs(features: FloatArray, rotations: list[Rotation], rows: BoolArray) -> FoldDesigns:
-    """Coordinates of all rows of ``features`` (n, d) under each of ``rotations``, padded to one width."""
-    width = max(len(rotation.spectrum) for rotation in rotations)
-    coordinates = np.zeros((len(rows), width + 1, len(features)), dtype=features.dtype)
+def stack_designs(features: FloatArray, rotations: Sequence[Rotation], rows: BoolArray) -> FoldDesigns:
+    """Coordinates of each of ``rows`` (f, n) of ``features`` (n, d) under its own of f or more ``rotations``."""
+    width, most = max(len(rotation.spectrum) for rotation in rotations), int(rows.sum(1).max())
+    rotations = rotations[: len(rows)]
+    coordinates = np.zeros((len(rows), width + 1, most), dtype=features.dtype)
     spectrum = np.zeros((len(rows), width + 1), dtype=features.dtype)
+    index = np.zeros((len(rows), most), dtype=np.intp)
     coordinates[:, -1], spectrum[:, -1] = 1, 1
     for f, rotation in enumerate(rotations):
-        coordinates[f, : len(rotation.spectrum)] = rotation.coordinates(features)
+        own = np.flatnonzero(rows[f])
+        index[f, : len(own)] = own
+        coordinates[f, : len(rotation.spectrum), : len(own)] = rotation.coordinates(features[own])
         spectrum[f, : len(rotation.spectrum)] = rotation.spectrum
-    return FoldDesigns(coordinates, spectrum, rows)
+    return FoldDesigns(coordinates, spectrum, index, np.arange(most) < rows.sum(1)[:, None])
 
 
 def _inverse_scale(features: FloatArray, centred: FloatArray, *, standardise: bool) -> FloatArray:

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from outcrop.probes.design import fit_rotation, stack_designs
 from outcrop.probes.lbfgs import minimise
-from outcrop.probes.logistic import approach
 from outcrop.probes.problems import pose
 from outcrop.probes.softmax import TaskStack
 
@@ -22,7 +21,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
 
     The same optimum as ``make_pipeline(StandardScaler(), LogisticRegression(C=C))``, with ``coef_`` and ``intercept_``
     in units of the raw features. ``C``: inverse strength of the penalty; ``standardise``: divide each feature by its
-    standard deviation; ``tol``: bound on the excess of the objective, relative to it; ``max_iter``: most steps.
+    standard deviation; ``tol``: bound on the excess of the objective, relative to it and to its gain;
+    ``max_iter``: most steps.
 
     Fitted: ``classes_`` (k,); ``coef_`` (k, d) and ``intercept_`` (k,), or (1, d) and (1,) for two classes;
     ``gap_``: the bound reached; ``n_iter_``; ``n_features_in_``.
@@ -51,7 +51,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         rows = np.ones((1, len(features)), dtype=np.bool_)
         tasks = TaskStack(codes[None].astype(np.int64), (len(self.classes_),))
         problems = pose(stack_designs(features, [rotation], rows), tasks, strengths=np.full((1, 1), float(self.C)))
-        fitted = minimise(problems, approach(problems), tolerance=self.tol, most=self.max_iter)
+        fitted = minimise(problems, problems.start_at_frequencies(), tolerance=self.tol, most=self.max_iter)
         coef, intercept = rotation.raw_weights(fitted.solution[0])
         if len(self.classes_) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]

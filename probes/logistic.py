@@ -11,24 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from outcrop.probes.design import FoldDesigns, Rotation, fit_rotation, stack_designs
-from outcrop.probes.lbfgs import Minimum, minimise
+from outcrop.probes.lbfgs import minimise
+from outcrop.probes.permutation import permutation_p_values
 from outcrop.probes.problems import Problems, pose
 from outcrop.probes.properties import IntArray, Target
-from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_codes, row_losses
-from outcrop.probes.splits import BoolArray, Splits
+from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_codes
+from outcrop.probes.splits import Splits
+from outcrop.probes.strengths import Choice, choose_strengths
 
-SCORED_LOSS = 20.0
-"""Validation losses of a row are cut off here: a class that the inner training rows lack must not count infinitely."""
-
-PATH_TOLERANCE = 1e-3
 FIT_TOLERANCE = 1e-4
-APPROACH = (512.0, 64.0, 8.0)
-APPROACH_TOLERANCE = 1e-2
-PATIENCE = 2
-"""A problem's path ends after this many strengths in a row that did not lower its validation loss."""
-
-DESIGN_BYTES = 256 * 2**20
-"""Inner designs are built and solved in batches of at most this size."""
+CONTROL_TOLERANCE = 1e-3
+"""Ten times looser than the probes': it moved control accuracies by 0.08 points on average, draws differ by 1 to 3."""
 
 
 @dataclass(frozen=True)
@@ -43,99 +36,103 @@ class LinearWeights:
 class CellFit:
     """Probes of one matrix of features.
 
-    ``predicted`` (t, n): out-of-fold class codes; ``strengths`` (f, t): C chosen for each outer fold; ``weights``: per
-    task the probe of all rows at its median strength; ``gap`` (f + 1, t): bound on the excess over the optimum,
-    relative to the objective.
+    ``predicted`` (t, n): out-of-fold class codes; ``controls`` (t, draws, n): the same of the control tasks;
+    ``strengths`` (f, t): C chosen for each outer fold; ``weights``: per task the probe of all rows at its median
+    strength; ``gap`` (f + 1, t): bound on the excess over the optimum, relative to the objective;
+    ``p_values`` (t,), NaN without permutations.
     """
 
     predicted: IntArray
+    controls: IntArray
     strengths: Float64Array
     weights: tuple[LinearWeights, ...]
     gap: Float64Array
+    p_values: Float64Array
 
 
 def cross_validate(
-    features: FloatArray, targets: Sequence[Target], splits: Splits, *, strengths: Sequence[float]
+    features: FloatArray,
+    targets: Sequence[Target],
+    splits: Splits,
+    *,
+    strengths: Sequence[float],
+    controls: Sequence[Sequence[Target]] = (),
+    permuted: Sequence[IntArray] = (),
 ) -> CellFit:
     """Choose strengths inside each outer training fold, fit, and predict every row out of fold.
 
-    ``features`` (n, d) finite, float32 or float64; the strength of least mean validation loss is chosen, the strongest
-    penalty of equals.
+    ``features`` (n, d) finite, float32 or float64. ``controls``: the same number of control tasks for each target.
+    They are fitted at the strengths chosen for it: what counts is how far the *same* probe gets without the property.
+    ``permuted``: codes of each target as of :func:`outcrop.probes.permutation.permuted_codes`, for p-values.
     """
     tasks = TaskStack.of(targets)
-    scores = validation_losses(features, tasks, splits, strengths=sorted(strengths))
-    chosen = np.asarray(sorted(strengths))[scores.argmin(2)]
-    median = np.quantile(chosen, 0.5, axis=0, method="lower")
+    choice = choose_strengths(features, tasks, splits, strengths=strengths)
+    median = np.quantile(choice.strengths, 0.5, axis=0, method="lower")
     rows = np.stack([*(fold.train for fold in splits.folds), np.ones(len(features), dtype=np.bool_)])
     rotations = [fit_rotation(features[train]) for train in rows]
-    problems = pose(stack_designs(features, rotations, rows), tasks, strengths=np.concatenate([chosen, median[None]]))
-    fitted = minimise(problems, approach(problems), tolerance=FIT_TOLERANCE)
-    tested = np.stack([fold.test for fold in splits.folds])
-    predicted = predict_codes(fitted.logits[:-1], tasks)[tested.argmax(0), :, np.arange(len(features))].T
-    return CellFit(predicted, chosen, _raw_weights(fitted, rotations[-1], tasks), fitted.gap / fitted.objective)
+    designs = stack_designs(features, rotations, rows)
+    tested = stack_designs(features, rotations, np.stack([fold.test for fold in splits.folds]))
+    problems = pose(designs, tasks, strengths=np.concatenate([choice.strengths, median[None]]))
+    fitted = minimise(problems, _start(problems, rotations, choice), tolerance=FIT_TOLERANCE)
+    predicted = _predict(problems, fitted.solution, tested, rows=len(features))
+    weights = _raw_weights(fitted.solution[-1], rotations[-1], tasks)
+    p_values = permutation_p_values(designs, tested, targets, permuted) if permuted else np.full(len(targets), np.nan)
+    return CellFit(
+        predicted,
+        _control_predictions(designs, tested, controls, strengths=choice.strengths, rows=len(features)),
+        choice.strengths,
+        weights,
+        fitted.gap / fitted.objective,
+        p_values,
+    )
 
 
-def validation_losses(
-    features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Sequence[float]
-) -> Float64Array:
-    """Mean validation loss (f, t, s) of each outer fold, task and strength, strengths rising; inf past a path's end."""
-    total = np.full((len(splits.folds), len(tasks.sizes), len(strengths)), np.inf)
-    batch = max(1, DESIGN_BYTES // (features.itemsize * len(features) * (min(features.shape) + 1)))
-    users = [[own for own, _ in fold.validate] for fold in splits.inner]
-    sums = np.zeros_like(total)
-    paths = []
-    for first in range(0, len(splits.inner), batch):
-        rows = np.stack([fold.train for fold in splits.inner[first : first + batch]])
-        designs = stack_designs(features, [fit_rotation(features[train]) for train in rows], rows)
-        paths.append(_Path(designs, tasks))
-    held = [len(path.problems.ridge) for path in paths]
-    owners = np.repeat(np.arange(len(paths)), held)
-    waited = np.zeros(total.shape[:2], dtype=np.int64)
-    for s, strength in enumerate(strengths):
-        going = waited < PATIENCE
-        if not going.any():
-            break
-        wanted = np.stack([going[own].any(0) for own in users])
-        for p, path in enumerate(paths):
-            losses = path.advance(strength, wanted[owners == p])
-            for fold, loss in zip(np.asarray(splits.inner, dtype=object)[owners == p], losses, strict=True):
-                for own, validated in fold.validate:
-                    sums[own, :, s] += (loss * (tasks.known & validated)).sum(1, dtype=np.float64)
-        before = total[:, :, :s].min(2) if s else np.full(going.shape, np.inf)
-        total[going, s] = sums[going, s]
-        waited = np.where(sums[:, :, s] < before, 0, waited + 1)
-    return total
-
-
-class _Path:
-    """A batch of inner problems, solved for one strength after the other from the last solution."""
-
-    def __init__(self, designs: FoldDesigns, tasks: TaskStack) -> None:
-        self.problems = pose(designs, tasks, strengths=np.ones((len(designs.rows), len(tasks.sizes))))
-        self.solution = self.problems.start_at_frequencies()
-
-    def advance(self, strength: float, wanted: BoolArray) -> FloatArray:
-        """Losses (f, t, n) of all rows at ``strength``; problems (f, t) that are not ``wanted`` stay as they were."""
-        problems = self.problems.with_ridge(self.problems.ridge / strength)
-        found = minimise(problems, self.solution, tolerance=PATH_TOLERANCE, open_problems=wanted)
-        self.solution = found.solution
-        return np.minimum(row_losses(found.logits, problems.tasks), SCORED_LOSS)
-
-
-def approach(problems: Problems) -> FloatArray:
-    """A start for ``problems``: loose solutions under ridges that fall to theirs, the first from class frequencies."""
+def _start(problems: Problems, rotations: Sequence[Rotation], choice: Choice) -> FloatArray:
+    """The weights of inner folds at the chosen strengths; the probe of all rows starts from the first of them."""
     start = problems.start_at_frequencies()
-    for factor in APPROACH:
-        start = minimise(problems.with_ridge(problems.ridge * factor), start, tolerance=APPROACH_TOLERANCE).solution
+    for own, rotation, (other, weights) in zip(start, rotations, (*choice.near, choice.near[0]), strict=True):
+        lent = np.concatenate([weights[:, : len(other.spectrum)], weights[:, -1:]], axis=1)
+        moved = rotation.moved_from(other, lent)
+        own[:, : moved.shape[1] - 1], own[:, -1] = moved[:, :-1], moved[:, -1]
     return start
 
 
-def _raw_weights(fitted: Minimum, rotation: Rotation, tasks: TaskStack) -> tuple[LinearWeights, ...]:
-    """The last design's weights, in the units of the raw features."""
+def _control_predictions(
+    designs: FoldDesigns,
+    tested: FoldDesigns,
+    controls: Sequence[Sequence[Target]],
+    *,
+    strengths: Float64Array,
+    rows: int,
+) -> IntArray:
+    """Out-of-fold codes (t, draws, n) of control tasks at ``strengths`` (f, t) on all but the last of ``designs``."""
+    draws = len(controls[0]) if controls else 0
+    if not draws:
+        return np.zeros((strengths.shape[1], 0, rows), dtype=np.int64)
+    tasks = TaskStack.of([control for own in controls for control in own])
+    outer = designs.take(np.arange(len(strengths)))
+    problems = pose(outer, tasks, strengths=np.repeat(strengths, draws, axis=1))
+    fitted = minimise(problems, problems.start_at_frequencies(), tolerance=CONTROL_TOLERANCE)
+    predicted = _predict(problems, fitted.solution, tested, rows=rows)
+    return predicted.reshape(len(controls), draws, rows)
+
+
+def _predict(problems: Problems, solution: FloatArray, tested: FoldDesigns, *, rows: int) -> IntArray:
+    """Codes (t, n) of every row by the weights (f, c, r + 1) of the fold that tests it; ``solution`` may have more."""
+    folds, tasks = len(tested.rows), problems.tasks
+    codes = predict_codes(solution[:folds] @ tested.coordinates + problems.barrier[:folds, :, None], tasks)
+    predicted = np.empty((len(tasks.sizes), rows), dtype=np.int64)
+    for fold, index, used in zip(codes, tested.rows, tested.used, strict=True):
+        predicted[:, index[used]] = fold[:, used]
+    return predicted
+
+
+def _raw_weights(solution: FloatArray, rotation: Rotation, tasks: TaskStack) -> tuple[LinearWeights, ...]:
+    """Weights (c, r + 1) in the units of the raw features."""
     width = len(rotation.spectrum)
     result = []
-    for _, columns, _ in tasks.columns():
-        own = fitted.solution[-1, columns]
+    for start, size in zip(tasks.starts, tasks.sizes, strict=True):
+        own = solution[start : start + size]
         coef, intercept = rotation.raw_weights(np.concatenate([own[:, :width], own[:, -1:]], axis=1))
         result.append(LinearWeights(coef, intercept - intercept.mean()))
     return tuple(result)

@@ -23,7 +23,9 @@ class Block:
 
     @classmethod
     def of(cls, tasks: TaskStack, *, designs: Index, chosen: Index) -> "Block":
-        return cls(designs, chosen, np.flatnonzero(np.isin(tasks.owner, chosen)))
+        among = np.zeros(len(tasks.sizes), dtype=np.bool_)
+        among[chosen] = True
+        return cls(designs, chosen, np.flatnonzero(among[tasks.owner]))
 
     @property
     def size(self) -> int:
@@ -44,10 +46,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Problems:
-    """Logistic regressions: task t on the training rows of design f.
+    """Logistic regressions: task t on the rows of design f.
 
-    ``weights`` (f, t, n): row weights, summing to 1; ``ridge`` (f, t): penalty on half the squared norm of the weights
-    without intercepts; ``barrier`` (f, c): 0, or ``BARRIER`` where the training rows lack the class.
+    ``weights`` (f, t, m): row weights, equal where they are not 0, summing to 1; ``ridge`` (f, t): penalty on half the
+    squared norm of the weights without intercepts; ``barrier`` (f, c): 0, or ``BARRIER`` where the rows lack the class;
+    ``labels`` (f, t, m) as of :meth:`TaskStack.label_index`.
     """
 
     designs: FoldDesigns
@@ -55,32 +58,39 @@ class Problems:
     weights: FloatArray
     ridge: Float64Array
     barrier: FloatArray
+    labels: Index
 
     def take(self, block: Block) -> "Problems":
         """The problems of some designs and tasks."""
-        tasks, weights, ridge = self.tasks.take(block.tasks), block.by_task(self.weights), block.by_task(self.ridge)
-        return Problems(self.designs.take(block.designs), tasks, weights, ridge, block.by_column(self.barrier))
+        designs, tasks = self.designs.take(block.designs), self.tasks.take(block.tasks)
+        weights, ridge, barrier = block.by_task(self.weights), block.by_task(self.ridge), block.by_column(self.barrier)
+        return Problems(designs, tasks, weights, ridge, barrier, tasks.label_index(designs.rows))
 
     def with_ridge(self, ridge: Float64Array) -> "Problems":
         return replace(self, ridge=ridge)
 
     def logits(self, solution: FloatArray) -> FloatArray:
-        """(f, c, n) logits of all rows for weights (f, c, r + 1)."""
+        """(f, c, m) logits of the designs' rows for weights (f, c, r + 1)."""
         logits: FloatArray = solution @ self.designs.coordinates
         logits += self.barrier[:, :, None]
         return logits
+
+    def entropy(self) -> Float64Array:
+        """The objective (f, t) of zero weights, with intercepts that give each class its frequency."""
+        counts = self.tasks.counts(self.designs.rows, self.weights > 0).astype(np.float64)
+        shares = counts / np.maximum(self.tasks.sums(counts), 1)[:, self.tasks.owner]
+        return -self.tasks.sums(shares * np.log(np.where(shares > 0, shares, 1)))
 
     def penalty(self) -> FloatArray:
         """Ridge per weight, (f, c, r + 1); 0 for intercepts."""
         width = self.designs.coordinates.shape[1]
         penalised = (np.arange(width) < width - 1).astype(self.designs.coordinates.dtype)
-        ridge: FloatArray = self.ridge[:, self.tasks.owner, None].astype(penalised.dtype)
-        penalty: FloatArray = ridge * penalised
+        penalty: FloatArray = self.tasks.spread(self.ridge, like=penalised) * penalised
         return penalty
 
     def start_at_frequencies(self) -> FloatArray:
         """Zero weights (f, c, r + 1), and intercepts that give each class its frequency."""
-        counts, coordinates = self.tasks.counts(self.designs.rows), self.designs.coordinates
+        counts, coordinates = self.tasks.counts(self.designs.rows, self.weights > 0), self.designs.coordinates
         start = np.zeros((*counts.shape, coordinates.shape[1]), dtype=coordinates.dtype)
         start[:, :, -1] = np.log(np.maximum(counts, 1))
         return start
@@ -93,11 +103,11 @@ def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> 
     |w|^2 / (2 C n), and twice the ridge where two opposed vectors stand for the one.
     """
     dtype = designs.coordinates.dtype
-    used = designs.rows[:, None, :] & tasks.known
+    used = designs.used[:, None] & tasks.known(designs.rows)
     count = np.maximum(used.sum(2), 1)
-    classes = tasks.counts(designs.rows) > 0
+    classes = tasks.counts(designs.rows, used) > 0
     present = np.add.reduceat(classes, tasks.starts, axis=1, dtype=np.int64)
     doubled = np.where(present == 2, 2.0, 1.0)
     weights = (used / count[:, :, None]).astype(dtype)
     barrier = np.where(classes, 0, BARRIER).astype(dtype)
-    return Problems(designs, tasks, weights, doubled / (strengths * count), barrier)
+    return Problems(designs, tasks, weights, doubled / (strengths * count), barrier, tasks.label_index(designs.rows))

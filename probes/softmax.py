@@ -21,7 +21,8 @@ BARRIER = -1e30
 class TaskStack:
     """Tasks over the same n rows, their classes side by side as columns 0..c-1.
 
-    ``codes`` (t, n), -1 where a row has no label; ``sizes`` classes per task, so that c = sum(sizes).
+    ``codes`` (t, n), -1 where a row has no label; ``sizes`` classes per task, so that c = sum(sizes). Neighbours of
+    equal size are worked on together.
     """
 
     codes: IntArray
@@ -37,83 +38,113 @@ class TaskStack:
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
 
     @cached_property
+    def bounds(self) -> IntArray:
+        """(t + 1,): task t has the columns from bounds[t] to bounds[t + 1]."""
+        return np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+
+    @cached_property
     def owner(self) -> IntArray:
         """(c,) task of each column."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @cached_property
-    def known(self) -> BoolArray:
-        """(t, n) where a row has a label."""
-        return self.codes >= 0
+    def runs(self) -> tuple[tuple[slice, slice, int], ...]:
+        """Tasks, columns and size of each run of tasks of one size."""
+        ends = [t for t in range(1, len(self.sizes) + 1) if t == len(self.sizes) or self.sizes[t] != self.sizes[t - 1]]
+        found = []
+        for first, end in zip([0, *ends[:-1]], ends, strict=True):
+            start, size = int(self.starts[first]), self.sizes[first]
+            found.append((slice(first, end), slice(start, start + (end - first) * size), size))
+        return tuple(found)
 
     def take(self, index: NDArray[np.intp]) -> "TaskStack":
         """Some of the tasks."""
         return TaskStack(self.codes[index], tuple(self.sizes[t] for t in index))
 
-    def columns(self) -> Iterator[tuple[int, slice, IntArray]]:
-        """Number, columns and codes (n,) of each task; a missing label reads 0 and must have weight 0."""
-        for t, (start, size) in enumerate(zip(self.starts.tolist(), self.sizes, strict=True)):
-            yield t, slice(start, start + size), np.maximum(self.codes[t], 0)
+    def by_run(self, columns: NDArray[np.generic]) -> Iterator[tuple[slice, NDArray[np.generic]]]:
+        """Tasks, and their part of ``columns`` (f, c, m) as a view (f, tasks, classes, m)."""
+        for tasks, own, size in self.runs:
+            yield tasks, columns[:, own].reshape(len(columns), -1, size, columns.shape[2])
 
-    def counts(self, rows: BoolArray) -> Float64Array:
-        """(f, c): samples of each class among each set of ``rows`` (f, n)."""
-        result = np.zeros((len(rows), sum(self.sizes)))
-        for t, columns, codes in self.columns():
-            one_hot = (codes[:, None] == np.arange(self.sizes[t])) & self.known[t][:, None]
-            result[:, columns] = rows.astype(np.float64) @ one_hot
+    def sums(self, values: Float64Array) -> Float64Array:
+        """Sums (f, t) of values (f, c) over each task's columns."""
+        result: Float64Array = np.add.reduceat(values, self.starts, axis=1)
         return result
 
+    def spread(self, values: Float64Array, *, like: FloatArray) -> FloatArray:
+        """(f, t) to (f, c, 1) in the dtype of ``like``."""
+        return values.astype(like.dtype)[:, self.owner, None]
 
-def row_losses(logits: FloatArray, tasks: TaskStack) -> FloatArray:
-    """Negative log-likelihood (f, t, n) of every row's class, for ``logits`` (f, c, n)."""
-    result = np.empty((len(logits), len(tasks.sizes), logits.shape[2]), dtype=logits.dtype)
-    everything = np.arange(logits.shape[2])
-    for t, columns, codes in tasks.columns():
-        own = logits[:, columns]
-        top = own.max(1)
-        result[:, t] = np.log(np.exp(own - top[:, None]).sum(1)) + top - own[:, codes, everything]
-    return result
+    def label_index(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Where the class of each of ``rows`` (f, m) stands in columns (f, c, m) read as one line: (f, t, m).
+
+        A missing label reads class 0 and must have weight 0.
+        """
+        designs, many = rows.shape
+        column = np.maximum(self.codes, 0)[:, rows].transpose(1, 0, 2) + self.starts[:, None]
+        design = np.arange(designs)[:, None, None] * sum(self.sizes)
+        index: NDArray[np.intp] = (design + column) * many + np.arange(many)
+        return index
+
+    def known(self, rows: NDArray[np.intp]) -> BoolArray:
+        """(f, t, m): which of ``rows`` (f, m) have a label."""
+        return (self.codes >= 0)[:, rows].transpose(1, 0, 2)
+
+    def counts(self, rows: NDArray[np.intp], weights: BoolArray) -> IntArray:
+        """(f, c): samples of each class among ``rows`` (f, m), of which ``weights`` (f, t, m) says which count."""
+        column = np.maximum(self.codes, 0)[:, rows].transpose(1, 0, 2) + self.starts[:, None]
+        width = sum(self.sizes)
+        found = [np.bincount(own[used], minlength=width) for own, used in zip(column, weights, strict=True)]
+        return np.stack(found).astype(np.int64)
 
 
-def losses_and_probabilities(
-    logits: FloatArray, tasks: TaskStack, weights: FloatArray
+def dot(first: FloatArray, second: FloatArray, tasks: TaskStack) -> Float64Array:
+    """Inner products (f, t) of weights (f, c, r) over each task's columns."""
+    return tasks.sums(np.einsum("fcr,fcr->fc", first, second).astype(np.float64))
+
+
+def exponentials(logits: FloatArray, tasks: TaskStack, labels: NDArray[np.intp]) -> tuple[FloatArray, ...]:
+    """exp(logit - the largest of its task) (f, c, m), their sums (f, t, m), and the losses of the rows (f, t, m)."""
+    powers = np.empty_like(logits)
+    sums = np.empty(labels.shape, dtype=logits.dtype)
+    for (_, own), (_, part) in zip(tasks.by_run(logits), tasks.by_run(powers), strict=True):
+        np.subtract(own, own.max(2)[:, :, None], out=part)
+    margins = powers.reshape(-1)[labels]
+    np.exp(powers, out=powers)
+    for run, part in tasks.by_run(powers):
+        np.add.reduce(part, axis=2, out=sums[:, run])
+    return powers, sums, np.log(sums) - margins
+
+
+def losses_and_residuals(
+    logits: FloatArray, tasks: TaskStack, labels: NDArray[np.intp], weights: FloatArray
 ) -> tuple[Float64Array, FloatArray]:
-    """Weighted loss (f, t), summed in float64 over ``weights`` (f, t, n), and probabilities (f, c, n)."""
-    losses = np.empty(weights.shape[:2])
-    probabilities = np.empty_like(logits)
-    everything = np.arange(logits.shape[2])
-    for t, columns, codes in tasks.columns():
-        own, part = logits[:, columns], probabilities[:, columns]
-        top = own.max(1)
-        np.subtract(own, top[:, None], out=part)
-        margin = part[:, codes, everything]
-        np.exp(part, out=part)
-        total = part.sum(1)
-        part /= total[:, None]
-        losses[:, t] = np.einsum("fn,fn->f", np.log(total) - margin, weights[:, t], dtype=np.float64)
-    return losses, probabilities
+    """Weighted loss (f, t), summed in float64, and its derivative by the logits (f, c, m).
+
+    ``logits`` (f, c, m); ``labels`` (f, t, m) as of :meth:`TaskStack.label_index`; ``weights`` (f, t, m). The
+    derivative is the weighted difference of the probability and the indicator of the class.
+    """
+    residuals, sums, losses = exponentials(logits, tasks, labels)
+    shares = weights / sums
+    for run, part in tasks.by_run(residuals):
+        np.multiply(part, shares[:, run, None], out=part)
+    residuals.reshape(-1)[labels] -= weights
+    return np.einsum("ftm,ftm->ft", losses, weights, dtype=np.float64), residuals
 
 
-def residuals(probabilities: FloatArray, tasks: TaskStack, weights: FloatArray) -> FloatArray:
-    """Weighted (probability - indicator of the class), (f, c, n): the loss's derivative by the logits."""
-    result = np.empty_like(probabilities)
-    everything = np.arange(probabilities.shape[2])
-    for t, columns, codes in tasks.columns():
-        part = result[:, columns]
-        np.multiply(probabilities[:, columns], weights[:, t, None], out=part)
-        part[:, codes, everything] -= weights[:, t]
-    return result
-
-
-def curvatures(probabilities: FloatArray, tasks: TaskStack, weights: FloatArray) -> FloatArray:
-    """Weighted mean of p (1 - p) per column, (f, c): the diagonal curvature by the logits."""
-    result = np.empty(probabilities.shape[:2], dtype=probabilities.dtype)
-    for t, columns, _ in tasks.columns():
-        p = probabilities[:, columns]
-        result[:, columns] = np.einsum("fcn,fn->fc", p * (1 - p), weights[:, t])
-    return result
+def curvatures(residuals: FloatArray, tasks: TaskStack, labels: NDArray[np.intp], weights: FloatArray) -> FloatArray:
+    """Weighted mean of p (1 - p) per column, (f, c): the diagonal curvature by the logits, from their residuals."""
+    shares = residuals.copy()
+    shares.reshape(-1)[labels] += weights
+    heaviest = np.maximum(weights.max(2), np.finfo(shares.dtype).tiny)
+    others = np.empty_like(shares)
+    for (run, part), (_, left) in zip(tasks.by_run(shares), tasks.by_run(others), strict=True):
+        np.divide(part, heaviest[:, run, None, None], out=left)
+    np.subtract(1, others, out=others)
+    result: FloatArray = np.einsum("fcm,fcm->fc", shares, others)
+    return np.maximum(result, 0)
 
 
 def predict_codes(logits: FloatArray, tasks: TaskStack) -> IntArray:
-    """Most likely class (f, t, n) of every row, for ``logits`` (f, c, n)."""
-    return np.stack([logits[:, columns].argmax(1) for _, columns, _ in tasks.columns()], axis=1)
+    """Most likely class (f, t, m) of every row, for ``logits`` (f, c, m)."""
+    return np.concatenate([part.argmax(2) for _, part in tasks.by_run(logits)], axis=1)

@@ -16,7 +16,8 @@ class ProbeSpec:
 
     ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
     ``group_by``: sample columns of which training and test share no value; ``strengths``: scikit-learn's C, of which
-    one is chosen inside each training fold; ``confidence`` and ``bootstraps`` of the intervals. Raises
+    one is chosen inside each training fold; ``controls``: independent draws of the control task, of which the mean
+    counts; ``permutations`` for p-values, none by default; ``confidence`` and ``bootstraps`` of the intervals. Raises
     :class:`InputError` for values that make no sense.
     """
 
@@ -26,6 +27,8 @@ class ProbeSpec:
     group_by: tuple[str, ...] = ("template", "seed")
     folds: int = 5
     strengths: tuple[float, ...] = STRENGTHS
+    controls: int = 2
+    permutations: int = 0
     seed: int = 0
     confidence: float = 0.95
     bootstraps: int = 1000
@@ -53,5 +56,9 @@ class ProbeSpec:
             raise InputError(f"confidence must lie between 0 and 1. Got {self.confidence}.")
         if self.bootstraps < 1:
             raise InputError(f"bootstraps must be at least 1. Got {self.bootstraps}.")
+        if self.controls < 1:
+            raise InputError(f"controls must be at least 1. Got {self.controls}.")
+        if self.permutations < 0:
+            raise InputError(f"permutations must not be negative (0: no p-values). Got {self.permutations}.")
         if self.seed < 0:
             raise InputError(f"seed must not be negative. Got {self.seed}.")

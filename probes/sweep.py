@@ -20,12 +20,18 @@ from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
-from outcrop.probes.properties import Target, choose_targets, warn_if_confounded
+from outcrop.probes.permutation import adjusted, permuted_codes
+from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_confounded
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Splits, make_splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
 
 __all__ = ["ProbeSpec", "probe"]
+
+_TESTED = (
+    "labels permuted between prompts within groups, ridge classifier refitted for each; "
+    "q_value: Benjamini-Hochberg over the table"
+)
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +44,8 @@ class Plan:
     sites: tuple[str, ...]
     steps: tuple[int, ...]
     targets: tuple[Target, ...]
-    controls: tuple[Target, ...]
+    controls: tuple[tuple[Target, ...], ...]
+    permuted: tuple[IntArray, ...]
     splits: Splits
     confounded: tuple[tuple[str, str], ...]
 
@@ -68,6 +75,9 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
     )
     parts = [place.assign(**_scores(plan, number, fits)) for number in range(len(plan.targets))]
     frame = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    if plan.spec.permutations:
+        frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
+        frame["q_value"] = adjusted(frame["p_value"].to_numpy())
     return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
 
 
@@ -76,8 +86,15 @@ def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]
 
     def fit(cell: tuple[str, int]) -> tuple[CellFit, int]:
         features = feature_matrix(recording, cell[0], step=cell[1])
-        tasks = plan.targets + plan.controls
-        return cross_validate(features, tasks, plan.splits, strengths=plan.spec.strengths), features.shape[1]
+        fitted = cross_validate(
+            features,
+            plan.targets,
+            plan.splits,
+            strengths=plan.spec.strengths,
+            controls=plan.controls,
+            permuted=plan.permuted,
+        )
+        return fitted, features.shape[1]
 
     cores = len(os.sched_getaffinity(0))
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
@@ -98,8 +115,23 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     splits = make_splits(recording.samples, targets, group_by=spec.group_by, folds=spec.folds, seed=spec.seed)
     confounded = warn_if_confounded(targets)
     groups = splits.grouping.units[0].codes
-    controls = tuple(control_task(target, groups, folds=splits.dealt, seed=spec.seed) for target in targets)
-    return Plan(spec, tuple(sites), steps, targets, controls, splits, confounded)
+    controls = tuple(
+        tuple(
+            control_task(target, groups, folds=splits.dealt, seed=spec.seed, draw=draw) for draw in range(spec.controls)
+        )
+        for target in targets
+    )
+    permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
+    return Plan(spec, tuple(sites), steps, targets, controls, permuted, splits, confounded)
+
+
+def _permuted(
+    recording: Recording, targets: Sequence[Target], groups: IntArray, spec: ProbeSpec
+) -> tuple[IntArray, ...]:
+    """The same permutations for every cell."""
+    prompts = pd.factorize(recording.samples["prompt"])[0] if "prompt" in recording.samples else np.arange(len(groups))
+    settings = {"permutations": spec.permutations, "seed": spec.seed}
+    return tuple(permuted_codes(target, groups, prompts.astype(np.int64), **settings) for target in targets)
 
 
 def _place(recording: Recording, site: str, step: int) -> dict[str, Any]:
@@ -121,12 +153,16 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
     target, spec = plan.targets[number], plan.spec
     known, units = target.known, plan.splits.grouping.units
     correct = _correct([fit.predicted[number] for fit in fits], target)
-    control_at = len(plan.targets) + number
-    control = _correct([fit.predicted[control_at] for fit in fits], plan.controls[number])
+    draws = [
+        _correct([fit.controls[number, draw] for fit in fits], control)
+        for draw, control in enumerate(plan.controls[number])
+    ]
+    control = np.stack(draws).mean(0)
     codes = [unit.codes[known] for unit in units]
     settings: dict[str, Any] = {"confidence": spec.confidence, "bootstraps": spec.bootstraps}
     low, high = group_intervals(correct, codes, seed=spec.seed, **settings)
-    lead = correct.astype(np.float64) - control
+    control_low, control_high = group_intervals(control, codes, seed=spec.seed, **settings)
+    lead = correct - control
     lead_low, lead_high = group_intervals(lead, codes, seed=spec.seed, **settings)
     return {
         "property": target.name,
@@ -141,6 +177,8 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         "chance": 1 / len(target.classes),
         "majority": majority_accuracy(target, plan.splits),
         "control": control.mean(1),
+        "control_low": control_low,
+        "control_high": control_high,
         "selectivity": lead.mean(1),
         "selectivity_low": lead_low,
         "selectivity_high": lead_high,
@@ -189,7 +227,9 @@ def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
         "classes": {target.name: list(target.classes) for target in plan.targets},
         "confounded": [list(pair) for pair in plan.confounded],
         "interval": "percentile bootstrap over groups; fits not repeated",
-        "control": "random labels per group (Hewitt and Liang 2019)",
+        "control": f"mean of {plan.spec.controls} draws of random labels per group, at the property's strengths "
+        "(Hewitt and Liang 2019)",
+        "p_value": _TESTED if plan.spec.permutations else None,
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }

@@ -22,14 +22,17 @@ COLUMNS = (
     "property", "site", "step", "timestep", "noise", "depth", "role", "order",
     "n", "classes", "groups", "group_by",
     "accuracy", "low", "high", "balanced_accuracy", "chance", "majority",
-    "control", "selectivity", "selectivity_low", "selectivity_high",
+    "control", "control_low", "control_high", "selectivity", "selectivity_low", "selectivity_high",
     "strength", "features",
 )  # fmt: skip
+
+PERMUTED = ("p_value", "q_value")
+"""Columns of a sweep with permutations."""
 
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """``frame``: a row per property, site and step (``COLUMNS``); ``weights``: probes by ``property/site/step``.
+    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` if asked for).
 
     The probes are fitted on all rows, in units of the raw features, so that row k of ``coef`` points towards
     ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped.

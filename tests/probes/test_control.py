@@ -29,6 +29,7 @@ def test_the_seed_decides_and_properties_differ() -> None:
     assert (first == again).all()
     assert (first != control_task(target, groups, folds=folds, seed=2).codes).any()
     assert (first != control_task(other, groups, folds=folds, seed=1).codes).any()
+    assert (first != control_task(target, groups, folds=folds, seed=1, draw=1).codes).any()
 
 
 def test_missing_labels_stay_missing() -> None:

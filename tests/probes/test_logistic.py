@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from outcrop.probes.design import fit_rotation, stack_designs
 from outcrop.probes.lbfgs import minimise
-from outcrop.probes.logistic import approach, cross_validate
+from outcrop.probes.logistic import cross_validate
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import encode
 from outcrop.probes.softmax import TaskStack
@@ -45,7 +45,7 @@ def test_objectives_of_a_batch_equal_scikit_learns(dtype: type, n: int, d: int, 
     tasks = TaskStack(codes, (2, 3, 5))
     designs = stack_designs(x, [fit_rotation(x[train]) for train in rows], rows)
     problems = pose(designs, tasks, strengths=np.full((3, 3), strength))
-    found = minimise(problems, approach(problems), tolerance=1e-4)
+    found = minimise(problems, problems.start_at_frequencies(), tolerance=1e-4)
     for f, t in np.ndindex(3, 3):
         expected = reference_objective(x[rows[f]].astype(np.float64), codes[t, rows[f]], strength=strength)
         assert found.objective[f, t] == pytest.approx(expected, rel=1e-4)
@@ -68,7 +68,7 @@ def test_a_class_that_training_lacks_is_never_predicted() -> None:
         stack_designs(x, [fit_rotation(x[rows[0]])], rows), TaskStack(codes, (3,)), strengths=np.full((1, 1), 1.0)
     )
     found = minimise(problems, problems.start_at_frequencies(), tolerance=1e-6)
-    assert (found.logits[0].argmax(0) != 2).all()
+    assert (problems.logits(found.solution)[0].argmax(0) != 2).all()
     x_seen, seen = x[rows[0]], codes[0, rows[0]]
     assert found.objective[0, 0] == pytest.approx(reference_objective(x_seen, seen, strength=1.0), rel=1e-4)
 
@@ -117,3 +117,19 @@ def test_stored_weights_are_in_units_of_the_raw_features(d: int) -> None:
     np.testing.assert_allclose(
         scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=0.1
     )
+
+
+def test_a_strong_penalty_is_solved_for_its_direction_too() -> None:
+    """Where the objective hardly falls below that of the class frequencies, predictions still are the optimum's."""
+    x, codes = draw(150, 12, (4,), seed=7)
+    rows = np.ones((1, 150), dtype=bool)
+    problems = pose(stack_designs(x, [fit_rotation(x)], rows), TaskStack(codes, (4,)), strengths=np.full((1, 1), 1e-4))
+    loose, tight = (
+        minimise(problems, problems.start_at_frequencies(), tolerance=tolerance).solution[0, :, :-1]
+        for tolerance in (1e-2, 1e-9)
+    )
+    assert np.linalg.norm(loose - tight) < 0.1 * np.linalg.norm(tight)
+    gain = (
+        problems.entropy()[0, 0] - minimise(problems, problems.start_at_frequencies(), tolerance=1e-9).objective[0, 0]
+    )
+    assert 0 < gain < 0.05

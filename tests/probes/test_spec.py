@@ -15,6 +15,8 @@ from outcrop.probes.spec import ProbeSpec
         ({"confidence": 95}, "confidence must lie between 0 and 1"),
         ({"bootstraps": 0}, "bootstraps must be at least 1"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"controls": 0}, "controls must be at least 1"),
+        ({"permutations": -1}, r"permutations must not be negative \(0: no p-values\). Got -1"),
         ({"group_by": "seed"}, r"group_by must be a sequence of names, not one string. Got 'seed'"),
     ],
 )

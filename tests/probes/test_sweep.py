@@ -77,6 +77,27 @@ def test_rows_without_a_label_are_left_out_of_its_counts(recording) -> None:
     assert frame.set_index("property").loc["content", "accuracy"] > 0.9
 
 
+def test_controls_are_averaged_and_have_a_band(recording) -> None:
+    settings = {"group_by": ("template",), "steps": (1,), "bootstraps": 200, "strengths": (0.1,)}
+    one, many = (probe(recording, spec=ProbeSpec(controls=count, **settings)).frame for count in (1, 6))
+    for frame in (one, many):
+        assert ((frame["control_low"] <= frame["control"]) & (frame["control"] <= frame["control_high"])).all()
+        np.testing.assert_allclose(frame["selectivity"], frame["accuracy"] - frame["control"])
+    assert (many["control"] - many["chance"]).abs().mean() < (one["control"] - one["chance"]).abs().mean()
+    assert (many["control_high"] - many["control_low"]).mean() < (one["control_high"] - one["control_low"]).mean()
+    assert (one["accuracy"] == many["accuracy"]).all()
+
+
+def test_p_values_stand_out_where_the_property_was_planted(recording) -> None:
+    spec = ProbeSpec(group_by=("template",), permutations=59, controls=1, bootstraps=20, strengths=(0.1,))
+    frame = probe(recording, spec=spec).frame
+    assert tuple(frame.columns) == (*COLUMNS, "p_value", "q_value")
+    planted = (frame["property"] == "content") & (frame["site"] == "mid") & (frame["step"] == 1)
+    assert frame.loc[planted, "p_value"].item() == 1 / 60
+    assert (frame["q_value"] >= frame["p_value"]).all()
+    assert 0.3 < frame.loc[~planted, "p_value"].mean() < 0.7
+
+
 def test_progress_counts_cells(recording) -> None:
     calls: list[tuple[int, int]] = []
     spec = ProbeSpec(group_by=("template",), sites=("up.*",), steps=(0, 2), strengths=(0.1,), bootstraps=20)

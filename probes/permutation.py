@@ -1,0 +1,104 @@
+"""p-values from permuted labels, with a probe refitted for each permutation.
+
+The null hypothesis: within a group, labels are independent of the activations. Labels are permuted between the prompts
+of a group (all rows of a prompt keep one label where they have one), so that what groups differ in cannot count as
+evidence; a property that is constant within groups cannot be tested this way and gets no p-value. The statistic is the
+out-of-fold accuracy of a ridge classifier (least squares on class indicators), which costs little enough to be refitted
+for real and permuted labels alike; the probe's own accuracy is not the statistic. Permuting the labels against
+predictions that stay as they are would be invalid: predictions out of fold depend on the labels of the other folds
+(Golland and Fischl 2003; Ojala and Garriga 2010, test 1, which refits; Winkler et al. 2014 on exchangeability blocks).
+
+The test is conservative where the property is balanced against others that the activations carry (a full grid): a
+permuted labelling is not, and its accuracy varies more. It takes the assignment of labels to a group's prompts as
+exchangeable; that the activations of a group differ in what goes with the label is what it detects, not why.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop.probes.design import FoldDesigns
+from outcrop.probes.properties import MISSING, IntArray, Target
+from outcrop.probes.softmax import Float64Array, FloatArray
+
+RIDGE = 0.1
+"""Penalty of the ridge classifier, relative to the mean variance of the coordinates."""
+
+BATCH = 64
+"""Permutations fitted at once."""
+
+
+def permuted_codes(target: Target, groups: IntArray, prompts: IntArray, *, permutations: int, seed: int) -> IntArray:
+    """``target``'s codes and then ``permutations`` of them between prompts of a group: (1 + permutations, n).
+
+    ``groups``, ``prompts`` (n,) codes. A missing label stays where it is. Where a prompt's rows do not all have one
+    label, each row is a prompt of its own.
+    """
+    rng = np.random.default_rng([seed, 1])
+    known = np.flatnonzero(target.known)
+    carriers = _carriers(target.codes[known], prompts[known])
+    first = np.unique(carriers, return_index=True)[1]
+    labels, blocks = target.codes[known][first], groups[known][first]
+    result = np.full((1 + permutations, len(target.codes)), MISSING, dtype=np.int64)
+    result[0] = target.codes
+    order = np.argsort(blocks, kind="stable")
+    for permuted in result[1:]:
+        shuffled = np.empty_like(labels)
+        shuffled[order] = labels[np.lexsort((rng.random(len(labels)), blocks))]
+        permuted[known] = shuffled[carriers]
+    return result
+
+
+def _carriers(codes: IntArray, prompts: IntArray) -> IntArray:
+    """The unit (n,) from 0 that carries each row's label: its prompt, or the row where a prompt has several labels."""
+    units = np.unique(prompts, return_inverse=True)[1]
+    pairs = np.unique(np.stack([units, codes]), axis=1).shape[1]
+    return units if pairs == units.max() + 1 else np.arange(len(codes))
+
+
+def permutation_p_values(
+    designs: FoldDesigns, tested: FoldDesigns, targets: Sequence[Target], permuted: Sequence[IntArray]
+) -> Float64Array:
+    """p-values (t,): the share of labellings, the real one among them, whose accuracy is at least the real one's.
+
+    ``designs`` are the outer folds' training rows, ``tested`` their test rows in the same coordinates; ``permuted``:
+    of each target, as of :func:`permuted_codes`. NaN where every permutation gives the real labels back.
+    """
+    result = np.full(len(targets), np.nan)
+    for t, (target, codes) in enumerate(zip(targets, permuted, strict=True)):
+        if (codes == codes[0]).all():
+            continue
+        batches = range(0, len(codes), BATCH)
+        hits = np.concatenate([_hits(designs, tested, codes[at : at + BATCH], len(target.classes)) for at in batches])
+        result[t] = (hits >= hits[0]).mean()
+    return result
+
+
+def _hits(designs: FoldDesigns, tested: FoldDesigns, codes: IntArray, classes: int) -> IntArray:
+    """Rows that a ridge classifier gets right out of fold, for each of ``codes`` (p, n)."""
+    hits = np.zeros(len(codes), dtype=np.int64)
+    for f in range(len(tested.rows)):
+        rows, used = designs.rows[f], designs.used[f]
+        coordinates, spectrum = designs.coordinates[f, :-1], designs.spectrum[f, :-1]
+        own = np.where(used, codes[:, rows], MISSING)
+        indicators = (own[:, None] == np.arange(classes)[:, None]).astype(coordinates.dtype)
+        count = (own[0] != MISSING).sum()
+        shares = indicators.sum(2, keepdims=True) / count
+        indicators -= shares * (own != MISSING)[:, None]
+        scale = count * (spectrum + RIDGE * max(float(spectrum.mean()), float(np.finfo(spectrum.dtype).tiny)))
+        weights: FloatArray = (indicators.reshape(-1, len(rows)) @ coordinates.T) / scale
+        scores = (weights @ tested.coordinates[f, :-1]).reshape(*shares.shape[:2], -1) + shares
+        truth = np.where(tested.used[f], codes[:, tested.rows[f]], MISSING)
+        hits += (scores.argmax(1) == truth).sum(1)
+    return hits
+
+
+def adjusted(p_values: NDArray[np.float64]) -> Float64Array:
+    """q-values of ``p_values`` (m,), NaN where they are (Benjamini and Hochberg 1995, step-up)."""
+    result = np.full(len(p_values), np.nan)
+    tested = np.flatnonzero(~np.isnan(p_values))
+    order = tested[np.argsort(p_values[tested])[::-1]]
+    ranks = np.arange(len(order), 0, -1)
+    result[order] = np.minimum(1, np.minimum.accumulate(p_values[order] * len(order) / ranks))
+    return result
