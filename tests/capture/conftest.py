@@ -17,10 +17,10 @@ SITES = ["mid_block", "up_blocks.1", "down_blocks.1.attentions.0.transformer_blo
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import AutoencoderTiny, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from outcrop.zoo.training.denoiser import build_scheduler
+    from outcrop.zoo.training.denoiser import bind_pipeline
     from outcrop.zoo.training.tokenizer import MAX_LENGTH, build_tokenizer
 
     torch.manual_seed(0)
@@ -57,16 +57,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         latent_channels=4,
         scaling_factor=1.0,
     )
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=build_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    pipeline = bind_pipeline(vae, CLIPTextModel(text), tokenizer, unet)
     folder = tmp_path_factory.mktemp("model") / "tiny"
     pipeline.save_pretrained(folder)
     return folder
