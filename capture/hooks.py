@@ -2,28 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from outcrop.capture.guidance import DOUBLED, PARTS, UNGUIDED, GuidanceLayout, Half, Part
+from outcrop.capture.outputs import tensors_in
 from outcrop.capture.reduction import Reduction
-from outcrop.capture.sites import Site, output_tensor
+from outcrop.capture.sites import Site
 from outcrop.data.errors import DataError, InputError
 from outcrop.data.patterns import near_misses
 from outcrop.data.schema import DType
 
-Half = Literal["cond", "uncond", "both"]
+Column = dict[Part, list[Tensor]]
 
 
 class Recorder:
     """Records the chosen sites of ``model`` at the chosen steps, batch by batch, while it is open as a context.
 
-    A step is a call of ``model``; with guidance the batch is doubled as [unconditional, conditional], the convention of
-    diffusers pipelines, and ``half`` says which rows are kept. The hooks are gone after the context, also after an
-    exception.
+    ``layout`` says which rows of which call are conditional, and with it what a step is. Left out, a step is one call,
+    whose batch may be doubled as [unconditional, conditional], the commonest way of diffusers pipelines. ``half`` says
+    which rows are kept. The hooks are gone after the context, also after an exception.
     """
 
     def __init__(
@@ -35,23 +37,27 @@ class Recorder:
         reduction: Reduction,
         dtype: DType,
         half: Half,
+        layout: GuidanceLayout | None = None,
     ) -> None:
         self._model, self._sites, self._steps = model, tuple(sites), tuple(steps)
         self._reduction, self._dtype, self._half = reduction, dtype, half
+        self._layout = layout
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
-        self._columns: dict[str, list[Tensor]] = {}
-        self._samples, self._call = 0, -1
+        self._columns: dict[str, Column] = {}
+        self._fresh: set[str] = set()
+        self._samples, self._call, self._rows = 0, -1, 0
 
     def __enter__(self) -> "Recorder":
         modules = dict(self._model.named_modules())
-        unknown = [site.name for site in self._sites if site.name not in modules]
+        unknown = [site.read_at.module for site in self._sites if site.read_at.module not in modules]
         if unknown:
             raise InputError(
                 f"{type(self._model).__name__} has no module {unknown[0]!r}.{near_misses(unknown[0], modules)}"
             )
-        self._handles.append(self._model.register_forward_pre_hook(self._count))
-        for site in self._sites:
-            self._handles.append(modules[site.name].register_forward_hook(self._hook(site.name)))
+        check_not_compiled(self._model)
+        self._handles.append(self._model.register_forward_pre_hook(self._count, with_kwargs=True))
+        for module, sites in _by_module(self._sites).items():
+            self._handles.append(modules[module].register_forward_hook(self._hook(module, sites)))
         return self
 
     def __exit__(
@@ -63,59 +69,71 @@ class Recorder:
 
     def begin(self, samples: int) -> None:
         """Forget what was recorded and expect a batch of ``samples``."""
-        self._columns = {site.name: [] for site in self._sites}
+        self._columns = {site.name: {part: [] for part in PARTS[self._half]} for site in self._sites}
         self._samples, self._call = samples, -1
 
     def take(self) -> dict[str, NDArray[np.generic]]:
         """Per site the recorded array (step, sample, *feature) of this batch, as it is stored.
 
-        Raises :class:`DataError` for values that float16 cannot hold.
+        With ``half="both"`` it is (step, sample, 2, *feature): unconditional, conditional. Raises :class:`DataError`
+        for values that the dtype cannot hold.
         """
-        return {name: _to_numpy(self._stack(name, planes), self._dtype) for name, planes in self._columns.items()}
+        return {name: _to_numpy(self._stack(name, column), self._dtype) for name, column in self._columns.items()}
 
     @property
     def calls(self) -> int:
-        """Calls of the model since :meth:`begin`."""
-        return self._call + 1
+        """Steps that were begun since :meth:`begin`; -1 if the last one lacks a call."""
+        calls, each = self._call + 1, len((self._layout or UNGUIDED).calls)
+        return calls // each if calls % each == 0 else -1
 
-    def _count(self, _module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+    def _count(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._call += 1
+        self._rows = batch_rows(args, kwargs)
+        self._fresh = {site.read_at.module for site in self._sites}
 
-    def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def _hook(self, module: str, sites: Sequence[Site]) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if self._call not in self._steps or len(self._columns[name]) > self._steps.index(self._call):
+            step = (self._layout or UNGUIDED).step_of(self._call)
+            if step not in self._steps or module not in self._fresh:
                 return
-            tensor = output_tensor(output)
-            if tensor is None:
-                raise DataError(f"Site {name!r} put out no tensor at step {self._call}: it cannot be recorded.")
+            self._fresh.discard(module)  # a module that runs again in one call is recorded once
             with torch.no_grad():
-                kept = self._reduction.apply(self._rows(name, tensor.detach()))
-                self._columns[name].append(kept.to(getattr(torch, self._dtype), copy=True).cpu())
+                for site in sites:
+                    self._keep(site, output)
 
         return hook
 
-    def _rows(self, name: str, tensor: Tensor) -> Tensor:
-        n = self._samples
-        if tensor.shape[0] == n and self._half == "cond":
-            return tensor
-        if tensor.shape[0] != 2 * n:
-            raise InputError(
-                f"half={self._half!r} needs a batch doubled by guidance ({2 * n} rows) at site {name!r}. "
-                f"Got {tensor.shape[0]} rows: raise the guidance scale above 1, or use half='cond'."
-            )
-        if self._half == "cond":
-            return tensor[n:]
-        if self._half == "uncond":
-            return tensor[:n]
-        pairs: Tensor = tensor.unflatten(0, (2, n))
-        return pairs.transpose(0, 1).flatten(0, 1)
+    def _keep(self, site: Site, output: Any) -> None:
+        tensor = site.read_at.read(output, rows=self._rows)
+        if tensor is None:
+            raise DataError(f"Site {site.name!r} put out no tensor at call {self._call}: it cannot be recorded.")
+        parts = self._parts(site.name)
+        for part, planes in self._columns[site.name].items():
+            if part in parts:
+                rows = tensor.detach().unflatten(0, (len(parts), self._samples))[parts.index(part)]
+                kept = self._reduction.apply(rows)
+                planes.append(kept.to(getattr(torch, self._dtype), copy=True).cpu())
 
-    def _stack(self, name: str, planes: list[Tensor]) -> Tensor:
-        if len(planes) != len(self._steps):
-            raise DataError(f"Site {name!r} ran at {len(planes)} of the {len(self._steps)} steps to be recorded.")
-        stacked = torch.stack(planes)
-        if self._half == "both":
-            stacked = stacked.unflatten(1, (self._samples, 2))
+    def _parts(self, name: str) -> tuple[Part, ...]:
+        """The parts of this call's batch."""
+        n, rows = self._samples, self._rows
+        layout = self._layout or (DOUBLED if rows == 2 * n else UNGUIDED)
+        parts = layout.parts_of(self._call)
+        if rows != len(parts) * n or (self._layout is None and not {*PARTS[self._half]} <= {*parts}):
+            wanted = len(parts) if self._layout else 2
+            raise InputError(
+                f"half={self._half!r} needs a batch doubled by guidance ({wanted * n} rows) at site {name!r}. "
+                f"Got {rows} rows: raise the guidance scale above 1, or use half='cond'."
+            )
+        return parts
+
+    def _stack(self, name: str, column: Column) -> Tensor:
+        halves = []
+        for planes in column.values():
+            if len(planes) != len(self._steps):
+                raise DataError(f"Site {name!r} ran at {len(planes)} of the {len(self._steps)} steps to be recorded.")
+            halves.append(torch.stack(planes))
+        stacked = torch.stack(halves, dim=2) if len(halves) > 1 else halves[0]
         if not torch.isfinite(stacked).all():
             wrong = int((~torch.isfinite(stacked)).sum())
             mend = (
@@ -125,6 +143,34 @@ class Recorder:
             )
             raise DataError(f"{wrong} values of site {name!r} do not fit {self._dtype} (infinite or NaN). {mend}")
         return stacked
+
+
+def batch_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Rows of the batch that a model is given: its first argument that is a tensor, or a list of one tensor a row."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+            return len(value)
+        tensor = next((tensor for _, tensor in tensors_in(value)), None)
+        if tensor is not None:
+            return int(tensor.shape[0])
+    raise InputError("The model was called without a tensor: the rows of its batch are not known.")
+
+
+def check_not_compiled(model: nn.Module) -> None:
+    """Raises :class:`InputError` for a model with compiled parts, inside which hooks are not seen."""
+    for name, module in model.named_modules():
+        if getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod"):
+            raise InputError(
+                f"{name or type(model).__name__} is compiled: hooks inside a compiled graph are passed over or change "
+                "it. Record the model as it was before torch.compile (model._orig_mod, or load it again)."
+            )
+
+
+def _by_module(sites: Sequence[Site]) -> dict[str, list[Site]]:
+    grouped: dict[str, list[Site]] = {}
+    for site in sites:
+        grouped.setdefault(site.read_at.module, []).append(site)
+    return grouped
 
 
 def _to_numpy(tensor: Tensor, dtype: DType) -> NDArray[np.generic]:

@@ -87,7 +87,9 @@ def _describe(job: _Job, plan: Plan) -> DatasetRecord:
     spec = job.spec
     stored = [_stored_shape(job, site) for site in job.sites]
     sites = tuple(
-        SiteRecord(name=site.name, role=site.role, depth=site.depth, source_shape=site.shape, shape=shape)
+        SiteRecord(
+            name=site.name, role=site.role, depth=site.depth, stream=site.stream, source_shape=site.shape, shape=shape
+        )
         for site, shape in zip(job.sites, stored, strict=True)
     )
     fields = {

@@ -1,103 +1,92 @@
-"""Sites from the model's own structure: roles by what a module is, order and shapes by one dry pass."""
+"""Sites: the places of a model that can be recorded, and how they are chosen."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from outcrop.capture.outputs import Path, follow, tensors_in
+from outcrop.capture.streams import Stream
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
 
 GROUPS: dict[str, frozenset[str]] = {
     "blocks": frozenset({"block", "bottleneck"}),
-    "attentions": frozenset({"attention", "self-attention", "cross-attention"}),
+    "attentions": frozenset({"attention", "self-attention", "cross-attention", "joint-attention"}),
     "resnets": frozenset({"resnet"}),
     "feed-forwards": frozenset({"feed-forward"}),
-}
-CLASS_ROLES = {
-    "Resnet": "resnet",
-    "FeedForward": "feed-forward",
-    "Downsample": "downsampler",
-    "Upsample": "upsampler",
+    "skips": frozenset({"skip"}),
 }
 
 
 @dataclass(frozen=True)
+class Tap:
+    """Where a site's activation lies in what a module puts out.
+
+    ``path`` leads into a nested output. ``tokens`` are the positions kept of a joint sequence, as ``slice`` bounds (an
+    end of ``None`` is the end; negative ones count from there, because prompts differ in length). ``grid`` is the
+    height and width of the map that the kept tokens are. ``batch_axis`` is 1 where a model puts its tokens first.
+    """
+
+    module: str
+    path: Path | None = None
+    tokens: tuple[int, int | None] | None = None
+    grid: tuple[int, int] | None = None
+    batch_axis: int = 0
+
+    def read(self, output: object, *, rows: int) -> Tensor | None:
+        """The activation as (row, *feature): a view of the output, never a copy.
+
+        ``rows`` is the batch of the model; a module that is given more folds frames or positions into its own.
+        """
+        tensor = output_tensor(output) if self.path is None else follow(output, self.path)
+        if not isinstance(tensor, Tensor):
+            return None
+        tensor = tensor.movedim(self.batch_axis, 0)
+        if tensor.shape[0] != rows and tensor.shape[0] % rows == 0:
+            tensor = tensor.unflatten(0, (rows, -1))
+        if self.tokens is not None:
+            tensor = tensor[:, slice(*self.tokens)]
+        if self.grid is None:
+            return tensor
+        restored: Tensor = tensor.unflatten(1, self.grid).movedim(-1, 1)
+        return restored
+
+
+@dataclass(frozen=True)
 class Site:
-    """A module whose output can be recorded. ``shape`` is its output for one sample, ``depth`` its place in [0, 1]."""
+    """A place whose activation can be recorded.
+
+    ``name`` is the module's path, with an ending where the module puts out more than one activation: ``.text`` (the
+    text stream of joint attention), ``.skip.K`` (a skip connection). ``shape`` is the activation's for one sample:
+    (channel, height, width) for a map, (token, channel) for tokens. ``depth`` is the place in execution order, from 0
+    to 1.
+    """
 
     name: str
     role: str
     depth: float
     shape: tuple[int, ...]
+    stream: Stream = "image"
+    tap: Tap | None = None
 
-
-def role_of(name: str, module: nn.Module, parent: nn.Module | None) -> str | None:
-    """The role of a module, or ``None`` for parts that are no sites of their own (norms, activations, ...)."""
-    parts = name.split(".")
-    if parts == ["mid_block"]:
-        return "bottleneck"
-    if len(parts) == 2 and isinstance(parent, nn.ModuleList):
-        return "block"
-    if hasattr(module, "to_q") and hasattr(module, "to_out"):
-        return "cross-attention" if getattr(module, "is_cross_attention", False) else "self-attention"
-    return "convolution" if parts in (["conv_in"], ["conv_out"]) else _role_by_class(type(module).__name__)
-
-
-def _role_by_class(kind: str) -> str | None:
-    for word, role in CLASS_ROLES.items():
-        if word in kind and "Block" not in kind.replace("ResnetBlock", ""):
-            return role
-    if kind.startswith("Transformer") and "Model" in kind:
-        return "attention"
-    return "transformer-block" if "TransformerBlock" in kind else None
+    @property
+    def read_at(self) -> Tap:
+        """Where the activation is read: by default the first tensor of the module that ``name`` is the path of."""
+        return self.tap or Tap(self.name)
 
 
 def output_tensor(output: object) -> Tensor | None:
-    """The activation in what a module returns: itself, a field ``sample``, or the first tensor of a tuple."""
-    if isinstance(output, Tensor):
-        return output
+    """The first tensor in what a module returns; its field ``sample``, if it has one."""
     sample = getattr(output, "sample", None)
     if isinstance(sample, Tensor):
         return sample
-    if isinstance(output, tuple | list):
-        return next((part for part in output if isinstance(part, Tensor)), None)
-    return None
-
-
-def discover_sites(model: nn.Module, dry_pass: Callable[[], object]) -> list[Site]:
-    """All sites of ``model`` in the order in which ``dry_pass()`` executes them."""
-    modules = dict(model.named_modules())
-    shapes: dict[str, tuple[int, ...]] = {}
-    roles: dict[str, str] = {}
-    handles = []
-    for name, module in modules.items():
-        role = role_of(name, module, modules.get(name.rpartition(".")[0])) if name else None
-        if role is None:
-            continue
-        roles[name] = role
-        handles.append(module.register_forward_hook(_note_shape(name, shapes)))
-    try:
-        dry_pass()
-    finally:
-        for handle in handles:
-            handle.remove()
-    last = max(len(shapes) - 1, 1)
-    return [Site(name, roles[name], index / last, shape) for index, (name, shape) in enumerate(shapes.items())]
-
-
-def _note_shape(name: str, shapes: dict[str, tuple[int, ...]]) -> Callable[[nn.Module, object, object], None]:
-    def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-        tensor = output_tensor(output)
-        if tensor is not None and tensor.ndim in {2, 3, 4}:
-            shapes.setdefault(name, tuple(tensor.shape[1:]))
-
-    return hook
+    return next((tensor for _, tensor in tensors_in(output)), None)
 
 
 def select_sites(sites: Sequence[Site], patterns: Sequence[str]) -> list[Site]:
-    """Sites matched by group (``blocks``, ``attentions``, ``resnets``, ``all``), role, or glob over names.
+    """Sites matched by group (one of :data:`GROUPS` or ``all``), role, or glob over names.
 
     Raises :class:`InputError` for a pattern that matches nothing, naming near misses, and for a bare index.
     """

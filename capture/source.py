@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from outcrop.capture.discovery import Grid, discover_sites
 from outcrop.capture.models import fingerprint, locate_model
 from outcrop.capture.noise import step_records
-from outcrop.capture.sites import Site, discover_sites
+from outcrop.capture.sites import Site
 from outcrop.data.errors import InputError
 from outcrop.data.samples import Sample
 from outcrop.data.schema import StepRecord
@@ -58,8 +59,16 @@ class DiffusersSource:
 
     def sites(self, **size: int) -> list[Site]:
         """All sites in execution order, by one dry pass of a single step."""
-        probe = Sample(id="0" * 16, prompt="a", seed=0)
-        return discover_sites(self.denoiser, lambda: self.generate([probe], steps=1, guidance=1.0, **size))
+        probes = [Sample(id="0" * 16, prompt="a", seed=seed) for seed in range(2)]
+        pictures: list[NDArray[np.uint8]] = []
+
+        def dry_pass() -> None:
+            pictures.append(self.generate(probes, steps=1, guidance=1.0, **size))
+
+        def aspect() -> Grid:
+            return pictures[0].shape[1], pictures[0].shape[2]
+
+        return discover_sites(self.denoiser, dry_pass, aspect=aspect)
 
     @property
     def timesteps(self) -> int:

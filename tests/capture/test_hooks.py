@@ -1,5 +1,6 @@
 """The recorder against plain forward hooks: the same values, the same images, and no trace left."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ def plain(source: DiffusersSource, sites: list[Site], samples: list[Sample], *, 
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             tensor = output[0] if isinstance(output, tuple) else getattr(output, "sample", output)
+            if tensor.ndim == 3:  # the tokens of a square picture
+                tensor = tensor.transpose(1, 2).unflatten(2, (math.isqrt(tensor.shape[1]),) * 2)
             seen[name].append(tensor.detach().clone())
 
         return hook

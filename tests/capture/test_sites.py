@@ -1,7 +1,6 @@
 """Sites: found by structure, in execution order, chosen by pattern."""
 
 import pytest
-from torch import nn
 
 from outcrop.capture.sites import Site, select_sites
 from outcrop.capture.source import DiffusersSource
@@ -17,21 +16,31 @@ def sites(source: DiffusersSource) -> list[Site]:
 def test_sites_stand_in_the_order_in_which_plain_hooks_fire(
     source: DiffusersSource, sites: list[Site], samples: list[Sample]
 ) -> None:
-    fired: list[tuple[str, tuple[int, ...]]] = []
-    names = {site.name for site in sites}
-    handles = []
-    for name, module in source.denoiser.named_modules():
-        if name in names:
-
-            def note(_module: nn.Module, _inputs: object, output: object, name: str = name) -> None:
-                tensor = output[0] if isinstance(output, tuple) else getattr(output, "sample", output)
-                fired.append((name, tuple(tensor.shape[1:])))
-
-            handles.append(module.register_forward_hook(note))
+    fired: list[str] = []
+    handles = [
+        source.denoiser.get_submodule(name).register_forward_hook(lambda *_, name=name: fired.append(name))
+        for name in {site.read_at.module for site in sites}
+    ]
     source.generate(samples[:1], steps=1, guidance=1.0)
     for handle in handles:
         handle.remove()
-    assert [(site.name, site.shape) for site in sites] == fired
+    assert list(dict.fromkeys(site.read_at.module for site in sites)) == fired
+
+
+def test_skip_connections_follow_the_block_that_makes_them(sites: list[Site]) -> None:
+    skips = [(site.name, site.shape) for site in sites if site.role == "skip"]
+    assert skips == [
+        ("down_blocks.0.skip.0", (8, 4, 4)),
+        ("down_blocks.0.skip.1", (8, 2, 2)),
+        ("down_blocks.1.skip.0", (16, 2, 2)),
+    ]
+    assert select_sites(sites, ["skips"]) == [site for site in sites if site.role == "skip"]
+
+
+def test_tokens_of_a_picture_are_a_map(sites: list[Site]) -> None:
+    shapes = {site.name: site.shape for site in sites}
+    assert shapes["down_blocks.1.attentions.0.transformer_blocks.0.attn2"] == (16, 2, 2)
+    assert {site.stream for site in sites} == {"image"}
 
 
 def test_roles_and_depths_describe_the_model(sites: list[Site]) -> None:
