@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from outcrop.capture.outputs import Path, tensors_in
 from outcrop.capture.roles import EDGE, SELF_ATTENTION, static_roles
 from outcrop.capture.sites import Site, Tap
-from outcrop.capture.streams import Segments, StreamTracer
+from outcrop.capture.streams import Segments, Stream, StreamTracer
 
 Grid = tuple[int, int]
 EDGES = ("embedding", "output")
@@ -20,15 +20,19 @@ CROSS = "encoder_hidden_states"
 
 
 def discover_sites(
-    model: nn.Module, dry_pass: Callable[[], object], *, aspect: Callable[[], Grid | None] | Grid | None = None
+    model: nn.Module,
+    dry_pass: Callable[[], object],
+    *,
+    aspect: Callable[[], Grid | None] | Grid | None = None,
+    stream: Stream = "image",
 ) -> list[Site]:
     """All sites of ``model`` in the order in which ``dry_pass()`` executes them; it may run on the meta device.
 
     ``aspect`` is the height and width of the picture (or any multiple, or a function that knows them afterwards). It
     says which map a sequence of tokens is where the model is given tokens instead of a map; left out, a square. A
-    batch of two tells the axis of the batch from the others.
+    batch of two tells the axis of the batch from the others. ``stream`` is what the model's first input is.
     """
-    watch = _Watch(model)
+    watch = _Watch(model, stream)
     try:
         watch.open()
         with watch.tracer:
@@ -68,10 +72,10 @@ class _Call:
 class _Watch:
     """The hooks of a dry pass: what every module put out, and whose stream it is."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, stream: Stream) -> None:
         self.tracer = StreamTracer()
         self.calls: list[_Call] = []
-        self._model, self._roles = model, static_roles(model)
+        self._model, self._roles, self._stream = model, static_roles(model), stream
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._maps: list[Grid] = []
         self._frames, self._rows, self._blocks = 1, 1, 0
@@ -97,7 +101,7 @@ class _Watch:
             least = 2 if isinstance(value, list) else 3  # a list has one (token, channel) a row
             self.tracer.mark([tensor for _, tensor in tensors_in(value) if tensor.ndim >= least], "text")
         image: Any = values[0]
-        self.tracer.mark(image, "image")
+        self.tracer.mark(image, self._stream)
         listed = isinstance(image, list)  # of one picture each
         sizes: Sequence[int] = (1, *image[0].shape) if listed else image.shape
         self._rows = self.tracer.rows = len(image) if listed else sizes[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from outcrop.capture.guidance import DOUBLED, PARTS, UNGUIDED, GuidanceLayout, Half, Part
-from outcrop.capture.outputs import tensors_in
+from outcrop.capture.outputs import batch_rows
 from outcrop.capture.reduction import Reduction
 from outcrop.capture.sites import Site
 from outcrop.data.errors import DataError, InputError
@@ -45,7 +45,7 @@ class Recorder:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._columns: dict[str, Column] = {}
         self._fresh: set[str] = set()
-        self._samples, self._call, self._rows = 0, -1, 0
+        self._samples, self._call, self._rows, self._place = 0, -1, 0, 0
 
     def __enter__(self) -> "Recorder":
         modules = dict(self._model.named_modules())
@@ -55,6 +55,11 @@ class Recorder:
                 f"{type(self._model).__name__} has no module {unknown[0]!r}.{near_misses(unknown[0], modules)}"
             )
         check_not_compiled(self._model)
+        if self._layout and not {*PARTS[self._half]} <= self._layout.parts:
+            raise InputError(
+                f"half={self._half!r}, but {type(self._model).__name__} is not run without the prompt here: raise the "
+                "guidance scale above 1 where guidance is a second prediction, or use half='cond'."
+            )
         self._handles.append(self._model.register_forward_pre_hook(self._count, with_kwargs=True))
         for module, sites in _by_module(self._sites).items():
             self._handles.append(modules[module].register_forward_hook(self._hook(module, sites)))
@@ -96,6 +101,7 @@ class Recorder:
             step = (self._layout or UNGUIDED).step_of(self._call)
             if step not in self._steps or module not in self._fresh:
                 return
+            self._place = self._steps.index(step)
             self._fresh.discard(module)  # a module that runs again in one call is recorded once
             with torch.no_grad():
                 for site in sites:
@@ -109,7 +115,7 @@ class Recorder:
             raise DataError(f"Site {site.name!r} put out no tensor at call {self._call}: it cannot be recorded.")
         parts = self._parts(site.name)
         for part, planes in self._columns[site.name].items():
-            if part in parts:
+            if part in parts and len(planes) == self._place:  # a part that comes again in one step is recorded once
                 rows = tensor.detach().unflatten(0, (len(parts), self._samples))[parts.index(part)]
                 kept = self._reduction.apply(rows)
                 planes.append(kept.to(getattr(torch, self._dtype), copy=True).cpu())
@@ -143,17 +149,6 @@ class Recorder:
             )
             raise DataError(f"{wrong} values of site {name!r} do not fit {self._dtype} (infinite or NaN). {mend}")
         return stacked
-
-
-def batch_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Rows of the batch that a model is given: its first argument that is a tensor, or a list of one tensor a row."""
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, list) and value and isinstance(value[0], Tensor):
-            return len(value)
-        tensor = next((tensor for _, tensor in tensors_in(value)), None)
-        if tensor is not None:
-            return int(tensor.shape[0])
-    raise InputError("The model was called without a tensor: the rows of its batch are not known.")
 
 
 def check_not_compiled(model: nn.Module) -> None:

@@ -34,12 +34,16 @@ def signal_and_noise(scheduler: Any, step: int, timestep: float) -> tuple[float,
     alpha = 1 - sigma (Liu et al. 2022); samplers in sigma space (Euler, Karras et al. 2022) have alpha = 1.
     """
     name = type(scheduler).__name__
+    convert: Any = getattr(scheduler, "_sigma_to_alpha_sigma_t", None)  # of DPM-Solver and kin
     sigmas: Any = getattr(scheduler, "sigmas", None)
     if sigmas is not None and "FlowMatch" in name:
         sigma = float(sigmas[step])
         return 1 - sigma, sigma
     if sigmas is not None and ("Euler" in name or "Heun" in name or "LMS" in name or "KDPM" in name):
         return 1.0, float(sigmas[step])
+    if sigmas is not None and convert is not None:
+        alpha, sigma = convert(sigmas[step])
+        return float(alpha), float(sigma)
     products: Any = getattr(scheduler, "alphas_cumprod", None)
     if products is None:
         raise InputError(

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from outcrop.data.errors import InputError
+
 Path = tuple[int | str, ...]
 """Steps into a nested value: an index into a sequence, a key, or the name of a field."""
 
@@ -33,6 +35,17 @@ def follow(value: Any, path: Path) -> object:
         except (KeyError, IndexError, TypeError, AttributeError):
             return None
     return value
+
+
+def batch_rows(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Rows of the batch that a model is given: its first argument that is a tensor, or a list of one tensor a row."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, list) and value and isinstance(value[0], Tensor):
+            return len(value)
+        tensor = next((tensor for _, tensor in tensors_in(value)), None)
+        if tensor is not None:
+            return int(tensor.shape[0])
+    raise InputError("The model was called without a tensor: the rows of its batch are not known.")
 
 
 def _is_record(value: Any) -> bool:

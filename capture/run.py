@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from outcrop.capture.guidance import GuidanceLayout
 from outcrop.capture.hooks import Recorder
 from outcrop.capture.noise import evenly
 from outcrop.capture.plan import Plan, make_plan, shard_size
@@ -99,7 +100,7 @@ def _describe(job: _Job, plan: Plan) -> DatasetRecord:
         "reduction": spec.reduction,
         "half": spec.half,
         "sites": sites,
-        "steps": job.source.step_records(spec.steps, job.steps),
+        "steps": job.source.step_records(spec.steps, job.steps, **job.size),
         "labels": plan.labels,
         "planned_samples": len(plan.samples),
         "spec": spec.model_dump(mode="json"),
@@ -136,6 +137,7 @@ def _run(job: _Job, plan: Plan, writer: ShardWriter, progress: Progress) -> None
         reduction=reduction,
         dtype=job.spec.dtype,
         half=job.spec.half,
+        layout=_layout(job, plan),
     )
     with recorder:
         for index in pending:
@@ -149,6 +151,12 @@ def _run(job: _Job, plan: Plan, writer: ShardWriter, progress: Progress) -> None
                 done += len(batch)
                 progress(done, planned)
             writer.commit(index, samples, columns)
+
+
+def _layout(job: _Job, plan: Plan) -> GuidanceLayout:
+    """Which rows are conditional, tried with prompts of the plan."""
+    prompts = list(dict.fromkeys(sample.prompt for sample in plan.samples))[:2]
+    return job.source.guidance_layout(job.guidance, prompts, **job.size)
 
 
 def _empty_columns(record: DatasetRecord, samples: int) -> dict[str, NDArray[np.generic]]:

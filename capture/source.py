@@ -14,33 +14,44 @@ from numpy.typing import NDArray
 from torch import nn
 
 from outcrop.capture.discovery import Grid, discover_sites
+from outcrop.capture.guidance import GuidanceLayout, observe_layout
 from outcrop.capture.models import fingerprint, locate_model
 from outcrop.capture.noise import step_records
 from outcrop.capture.sites import Site
+from outcrop.capture.streams import Stream
 from outcrop.data.errors import InputError
+from outcrop.data.patterns import near_misses
 from outcrop.data.samples import Sample
 from outcrop.data.schema import StepRecord
 
-DENOISERS = ("unet", "transformer")
+DENOISERS = ("unet", "transformer", "prior")
+TEXTS = ("a", "b", "c")
 
 
 class DiffusersSource:
-    """Any text-to-image pipeline with a denoiser. Made by :func:`open_source`."""
+    """Any diffusers pipeline that makes images from prompts or classes. Made by :func:`open_source`.
 
-    def __init__(self, name: str, location: str, pipeline: Any, *, device: str) -> None:
-        self.name, self.device = name, device
+    ``part`` is what is recorded: the denoiser, or another part by the pipeline's own name for it (``text_encoder``,
+    ``vae``: its decoder), which has a single step.
+    """
+
+    def __init__(self, name: str, location: str, pipeline: Any, *, device: str, part: str = "denoiser") -> None:
+        self.name, self.device, self.part = name, device, part
         self.fingerprint = fingerprint(location)
         self._pipeline = pipeline.to(device)
         self._pipeline.set_progress_bar_config(disable=True)
+        self._accepted = inspect.signature(self._pipeline.__call__).parameters
 
     @cached_property
     def denoiser(self) -> nn.Module:
-        """The network that is called at every step."""
-        for attribute in DENOISERS:
+        """The network that is recorded; for the part ``denoiser`` the one that is called at every step."""
+        for attribute in DENOISERS if self.part == "denoiser" else (self.part,):
             module = getattr(self._pipeline, attribute, None)
             if isinstance(module, nn.Module):
-                return module
-        raise InputError(f"{type(self._pipeline).__name__} of {self.name} has no denoiser ({' or '.join(DENOISERS)}).")
+                return getattr(module, "decoder", module) if self.part == "vae" else module
+        known = [name for name, module in self._pipeline.components.items() if isinstance(module, nn.Module)]
+        wanted = "denoiser (" + " or ".join(DENOISERS) + ")" if self.part == "denoiser" else f"part {self.part!r}"
+        raise InputError(f"{type(self._pipeline).__name__} of {self.name} has no {wanted}. It has {', '.join(known)}.")
 
     @property
     def versions(self) -> dict[str, str]:
@@ -54,49 +65,110 @@ class DiffusersSource:
     @cached_property
     def default_guidance(self) -> float:
         """The guidance scale that the pipeline uses when none is given."""
-        parameter = inspect.signature(self._pipeline.__call__).parameters.get("guidance_scale")
+        parameter = self._accepted.get("guidance_scale")
         return float(parameter.default) if parameter is not None else 1.0
 
     def sites(self, **size: int) -> list[Site]:
         """All sites in execution order, by one dry pass of a single step."""
-        probes = [Sample(id="0" * 16, prompt="a", seed=seed) for seed in range(2)]
         pictures: list[NDArray[np.uint8]] = []
 
         def dry_pass() -> None:
-            pictures.append(self.generate(probes, steps=1, guidance=1.0, **size))
+            pictures.append(self.generate(self._probes([self._texts[0]] * 2), steps=1, guidance=1.0, **size))
 
         def aspect() -> Grid:
             return pictures[0].shape[1], pictures[0].shape[2]
 
-        return discover_sites(self.denoiser, dry_pass, aspect=aspect)
+        stream: Stream = "text" if self.part.startswith("text_encoder") else "image"
+        return discover_sites(self.denoiser, dry_pass, aspect=aspect, stream=stream)
+
+    def guidance_layout(self, guidance: float, prompts: Sequence[str] = (), **size: int) -> GuidanceLayout:
+        """Which rows of the denoiser's batch are conditional at this scale: seen in two runs of one step.
+
+        ``prompts`` are some that the model knows. Raises :class:`InputError` where the rows cannot be told.
+        """
+        first, other, *_ = dict.fromkeys([*prompts, *self._texts])
+
+        def run(texts: Sequence[str]) -> None:
+            self.generate(self._probes(texts), steps=1, guidance=guidance, **size)
+
+        return observe_layout(self.denoiser, run, (first, other, first))
 
     @property
     def timesteps(self) -> int:
         """How many timesteps the last run had."""
-        return len(self._pipeline.scheduler.timesteps)
+        return len(self._pipeline.scheduler.timesteps) if self.part == "denoiser" else 1
 
-    def step_records(self, steps: int, recorded: Sequence[int]) -> tuple[StepRecord, ...]:
-        """Timesteps and noise levels of the ``recorded`` ones of ``steps``."""
-        self._pipeline.scheduler.set_timesteps(steps)
+    def step_records(self, steps: int, recorded: Sequence[int], **size: int) -> tuple[StepRecord, ...]:
+        """Timesteps and noise levels of the ``recorded`` ones of ``steps``, as the pipeline itself sets them.
+
+        The pipeline is run up to its first call of the denoiser: what it tells its scheduler (the shift of Flux and SD3
+        for the size of the picture, sigmas of its own) cannot be known otherwise.
+        """
+        if self.part != "denoiser":
+            return (StepRecord(index=0, timestep=0, log_snr=0, noise=0),)
+        handle = self.denoiser.register_forward_pre_hook(_stop)
+        try:
+            self.generate(self._probes([self._texts[0]]), steps=steps, guidance=1.0, **size)
+        except _ReachedError:
+            pass
+        finally:
+            handle.remove()
         return step_records(self._pipeline.scheduler, recorded)
 
     def generate(self, samples: Sequence[Sample], *, steps: int, guidance: float, **size: int) -> NDArray[np.uint8]:
         """Images (n, height, width, 3) of one batch; every sample has a generator of its own, seeded by its seed."""
-        generators = [torch.Generator().manual_seed(sample.seed) for sample in samples]
+        arguments: dict[str, Any] = self._conditions(samples) | size
+        arguments |= {
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            "generator": [torch.Generator().manual_seed(sample.seed) for sample in samples],
+            "output_type": "np",
+        }
+        optional = {"guidance_scale"}
+        taken = {name: value for name, value in arguments.items() if name in self._accepted or name not in optional}
+        return np.asarray((self._pipeline(**taken).images * 255).round(), dtype=np.uint8)
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        """Conditions that differ."""
+        return TEXTS if "prompt" in self._accepted else ("0", "1", "2")
+
+    def _probes(self, texts: Sequence[str]) -> list[Sample]:
+        return [Sample(id="0" * 16, prompt=text, seed=seed) for seed, text in enumerate(texts)]
+
+    def _conditions(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Prompts, or the numbers or names of classes."""
+        if "class_labels" in self._accepted:
+            return {"class_labels": [self._class_of(sample.prompt) for sample in samples]}
+        if "prompt" not in self._accepted:
+            raise InputError(f"{type(self._pipeline).__name__} takes neither prompts nor classes.")
         negatives = [sample.negative_prompt for sample in samples]
-        output = self._pipeline(
-            prompt=[sample.prompt for sample in samples],
-            **({"negative_prompt": negatives} if any(negatives) else {}),
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=generators,
-            output_type="np",
-            **size,
-        )
-        return np.asarray((output.images * 255).round(), dtype=np.uint8)
+        if any(negatives) and "negative_prompt" not in self._accepted:
+            raise InputError(f"{type(self._pipeline).__name__} takes no negative prompts. Remove them.")
+        prompts: dict[str, Any] = {"prompt": [sample.prompt for sample in samples]}
+        return prompts | ({"negative_prompt": negatives} if any(negatives) else {})
+
+    def _class_of(self, prompt: str) -> int:
+        names: dict[str, int] = getattr(self._pipeline, "labels", None) or {}
+        if prompt.isdigit():
+            return int(prompt)
+        if prompt not in names:
+            raise InputError(
+                f"{self.name} is conditioned on classes: a prompt must be the number or name of one. Got {prompt!r}."
+                f"{near_misses(prompt, names)}"
+            )
+        return int(names[prompt])
 
 
-def open_source(name: str, *, device: str = "cpu") -> DiffusersSource:
+class _ReachedError(Exception):
+    """The denoiser was reached."""
+
+
+def _stop(*_: object) -> None:
+    raise _ReachedError
+
+
+def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> DiffusersSource:
     """Load ``name`` (``outcrop:NAME``, a folder, a hub id). Raises :class:`InputError` if that is not possible."""
     location = locate_model(name)
     check_device(device)
@@ -115,7 +187,7 @@ def open_source(name: str, *, device: str = "cpu") -> DiffusersSource:
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"Model {name!r} could not be loaded: {reason}") from error
-    return DiffusersSource(name, location, pipeline, device=device)
+    return DiffusersSource(name, location, pipeline, device=device, part=part)
 
 
 def check_device(device: str) -> None:
