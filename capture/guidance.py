@@ -47,18 +47,23 @@ TWICE = GuidanceLayout((("cond",), ("uncond",)))
 
 
 def observe_layout(
-    model: nn.Module, generate: Callable[[Sequence[str]], object], prompts: tuple[str, str, str]
+    model: nn.Module,
+    generate: Callable[[Sequence[str]], object],
+    prompts: tuple[str, str, str],
+    *,
+    steps: Callable[[], int],
 ) -> GuidanceLayout:
-    """How ``generate`` lays out guidance, from two runs of one step that differ in the first of two prompts.
+    """How ``generate`` lays out guidance, from two runs that differ in the first of two prompts.
 
-    ``prompts`` are the first prompt, the other for the first, and the second. What the model is given for the first
-    sample changes in the conditional rows alone. Raises :class:`InputError` for a layout that is none of those known.
+    ``prompts`` are the first prompt, the other for the first, and the second; ``steps`` is asked after a run how many
+    it had. What the model is given for the first sample changes in the conditional rows alone. Raises
+    :class:`InputError` for a layout that is none of those known.
     """
     seen = []
     for first in prompts[:2]:
         with _Inputs(model) as inputs:
             generate([first, prompts[2]])
-        seen.append(inputs.calls)
+        seen.append(inputs.calls[: len(inputs.calls) // steps()])
     if [call.rows for call in seen[0]] != [call.rows for call in seen[1]]:
         raise InputError(f"{type(model).__name__} is called in another way for another prompt: steps cannot be told.")
     calls = tuple(_parts(before, after) for before, after in zip(*seen, strict=True))
