@@ -57,8 +57,8 @@ def _is_block(name: str, module: nn.Module, modules: dict[str, nn.Module]) -> bo
     """Members of the model's own lists of modules (and of lists of lists), and what it calls a block."""
     parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
     if not parents:
-        return "Block" in type(module).__name__ and _is_composite(module)
-    return all(isinstance(modules[parent], nn.ModuleList) for parent in parents) and _is_composite(module)
+        return "Block" in type(module).__name__ and sum(_has_matrix(part) for part in _leaves(module)) > 1
+    return all(isinstance(modules[parent], nn.ModuleList) for parent in parents) and _is_composed(module)
 
 
 def _listed(kind: str, module: nn.Module) -> str | None:
@@ -68,8 +68,12 @@ def _listed(kind: str, module: nn.Module) -> str | None:
     return "transformer-block" if any(is_attention(part) for part in module.modules()) else None
 
 
-def _is_composite(module: nn.Module) -> bool:
-    return sum(any(True for _ in part.parameters(recurse=False)) for part in module.modules()) > 1
+def _is_composed(module: nn.Module) -> bool:
+    return len(_leaves(module)) > 1 and _has_matrix(module)
+
+
+def _leaves(module: nn.Module) -> list[nn.Module]:
+    return [part for part in module.modules() if next(part.children(), None) is None]
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -72,16 +72,21 @@ def describe_run(spec: CaptureSpec) -> DatasetRecord:
 def _prepare(spec: CaptureSpec) -> tuple[_Job, Plan]:
     """Everything that can be wrong with a request, what is quickest to tell first."""
     check_labels(spec.prompts.expand())
-    source = open_source(spec.model, device=spec.device)
+    source = open_source(spec.model, device=spec.device, part=spec.part)
     guidance = source.default_guidance if spec.guidance is None else spec.guidance
     if spec.half != "cond" and guidance <= 1:
         raise InputError(
             f"half={spec.half!r} needs guidance above 1, or there is no unconditional half. Got {guidance}."
         )
     spec = spec.model_copy(update={"guidance": guidance})
-    job = _Job(spec, source, (), evenly(spec.steps, spec.record), guidance)
+    job = _Job(spec, source, (), _recorded(spec), guidance)
     sites = select_sites(source.sites(**job.size), spec.sites)
     return replace(job, sites=tuple(sites)), make_plan(spec, weights=source.fingerprint)
+
+
+def _recorded(spec: CaptureSpec) -> tuple[int, ...]:
+    """The steps that are recorded; what runs once an image has a single one."""
+    return evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)
 
 
 def _describe(job: _Job, plan: Plan) -> DatasetRecord:

@@ -16,6 +16,7 @@ from torch import nn
 from outcrop.capture.discovery import Grid, discover_sites
 from outcrop.capture.guidance import GuidanceLayout, observe_layout
 from outcrop.capture.models import fingerprint, locate_model
+from outcrop.capture.modules import SCHEME, load_module_source
 from outcrop.capture.noise import step_records
 from outcrop.capture.sites import Site
 from outcrop.capture.streams import Stream
@@ -172,7 +173,12 @@ def _stop(*_: object) -> None:
 
 
 def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> DiffusersSource:
-    """Load ``name`` (``outcrop:NAME``, a folder, a hub id). Raises :class:`InputError` if that is not possible."""
+    """Load ``name`` (``outcrop:NAME``, a folder, a hub id, ``python:FILE:FUNCTION``).
+
+    Raises :class:`InputError` if that is not possible.
+    """
+    if name.startswith(SCHEME):
+        return load_module_source(name)  # type: ignore[return-value]  # the same interface
     location = locate_model(name)
     check_device(device)
     precision = torch.float32 if device == "cpu" else torch.float16

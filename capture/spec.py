@@ -29,11 +29,13 @@ class CaptureSpec(BaseModel):
 
     ``sites`` are globs over site names, roles or groups (``blocks``, ``attentions``, ``resnets``, ``all``).
     ``record`` is how many of the ``steps`` are recorded, evenly spaced with the first and the last (all, if left out).
+    ``part`` is what is recorded: the denoiser, or once an image ``text_encoder``, ``vae`` (its decoder), ...
     ``guidance`` is the scale of classifier-free guidance (the pipeline's own default, if left out).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     model: str
+    part: str = "denoiser"
     prompts: PromptGrid | PromptFile | PromptList
     seeds: SeedPlan = SeedPlan()
     sites: tuple[str, ...] = ("blocks", "attentions")

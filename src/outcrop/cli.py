@@ -4,6 +4,7 @@ Only click is imported here; every command brings in what it needs, so that ``ou
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -107,31 +108,41 @@ def _fields_of(flags: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
 
 @commands.command()
 @click.argument("model")
+@click.option("--part", default="denoiser", show_default=True, help="denoiser, text_encoder, vae, ...")
+@click.option("--meta", is_flag=True, help="From the configuration files alone: no weights, no memory.")
+@click.option("--height", type=int, help="Pixels.")
+@click.option("--width", type=int, help="Pixels.")
 @click.option("--json", "as_json", is_flag=True)
-def sites(model: str, *, as_json: bool) -> None:
-    """Every site of MODEL in execution order: role, depth, shape, and bytes a sample and step in float16."""
+def sites(model: str, *, part: str, meta: bool, as_json: bool, **size: int | None) -> None:
+    """Every site of MODEL in execution order: role, stream, depth, shape, and bytes a sample and step in float16."""
+    from outcrop.capture.blank import blank_sites
     from outcrop.capture.source import open_source
 
+    given = {name: value for name, value in size.items() if value is not None}
+    found = blank_sites(model, **given) if meta else open_source(model, part=part).sites(**given)
     rows = [
-        {"name": site.name, "role": site.role, "depth": round(site.depth, 3), "shape": list(site.shape), "bytes": size}
-        for site in open_source(model).sites()
-        for size in [2 * _count(site.shape)]
+        {
+            "name": site.name,
+            "role": site.role,
+            "stream": site.stream,
+            "depth": round(site.depth, 3),
+            "shape": list(site.shape),
+            "bytes": 2 * math.prod(site.shape),
+        }
+        for site in found
     ]
     if as_json:
         click.echo(json.dumps(rows))
         return
     width = max(len(str(row["name"])) for row in rows)
-    click.echo(f"{'site':{width}}  {'role':18}{'depth':>6}  {'shape':>14}  {'fp16 bytes':>10}")
-    for row in rows:
-        shape = " x ".join(map(str, row["shape"]))  # type: ignore[call-overload]  # a list of integers
-        click.echo(f"{row['name']:{width}}  {row['role']:18}{row['depth']:6.2f}  {shape:>14}  {row['bytes']:10,}")
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for extent in shape:
-        total *= extent
-    return total
+    click.echo(f"{'site':{width}}  {'role':18}{'stream':7}{'depth':>6}  {'shape':>16}  {'fp16 bytes':>12}")
+    for site, row in zip(found, rows, strict=True):
+        shape = " x ".join(map(str, site.shape))
+        line = f"{site.name:{width}}  {site.role:18}{site.stream:7}{site.depth:6.2f}  {shape:>16}  {row['bytes']:12,}"
+        click.echo(line)
+    click.echo(
+        f"{len(rows)} sites, {sum(2 * math.prod(site.shape) for site in found):,} bytes a sample and step in full"
+    )
 
 
 @commands.command()
