@@ -5,7 +5,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+)
 
 from outcrop.capture.noise import evenly, signal_and_noise, step_records
 from outcrop.data.errors import InputError
@@ -15,6 +21,11 @@ SCHEDULERS = {
     "ddim": DDIMScheduler,
     "ddim, zero terminal SNR": lambda: DDIMScheduler(rescale_betas_zero_snr=True, timestep_spacing="trailing"),
     "euler": EulerDiscreteScheduler,
+    "DPM++, Karras": lambda: DPMSolverMultistepScheduler(use_karras_sigmas=True),
+    "DPM++, flow matching": lambda: DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    ),
+    "LCM": LCMScheduler,
     "flow matching": lambda: FlowMatchEulerDiscreteScheduler(shift=3.0),
 }
 
