@@ -134,7 +134,7 @@ class Search:
         self.gap[np.ix_(block.designs, block.tasks)] = part.gap
 
     def _gradient(self) -> FloatArray:
-        gradient: FloatArray = self.residuals @ self.problems.designs.coordinates.transpose(0, 2, 1)
+        gradient: FloatArray = self.residuals @ self.problems.designs.by_row
         gradient += self.penalty * self.solution
         return gradient
 

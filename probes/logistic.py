@@ -19,9 +19,10 @@ from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_
 from outcrop.probes.splits import Splits
 from outcrop.probes.strengths import Choice, choose_strengths
 
-FIT_TOLERANCE = 1e-4
-CONTROL_TOLERANCE = 1e-3
-"""Ten times looser than the probes': it moved control accuracies by 0.08 points on average, draws differ by 1 to 3."""
+FIT_TOLERANCE = 1e-3
+CONTROL_TOLERANCE = 1e-2
+"""Ten times tighter tolerances moved accuracies by 0.08 points on average and those of controls by 0.06, on 21 cells of
+432 samples, of which one is 0.23 points; two draws of the control task differ by 1 to 3."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from outcrop.data.errors import InputError
 
 LEAST_FOLDS = 3
-STRENGTHS = (1e-4, 5e-4, 2.5e-3, 1.2e-2, 6e-2, 0.3, 1.5, 10.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)

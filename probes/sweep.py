@@ -1,18 +1,16 @@
 """Probe every property at every site and step of a data set."""
 
 import dataclasses
+import functools
 import importlib.metadata
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # no stubs
 
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import match_names
@@ -25,6 +23,7 @@ from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Splits, make_splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
+from outcrop.probes.workers import cores, map_in_order
 
 __all__ = ["ProbeSpec", "probe"]
 
@@ -32,6 +31,9 @@ _TESTED = (
     "labels permuted between prompts within groups, ridge classifier refitted for each; "
     "q_value: Benjamini-Hochberg over the table"
 )
+
+WORTH_WORKERS = 6000
+"""Cells x samples from which several processes pay for their start, about two seconds."""
 
 Progress = Callable[[int, int], None]
 
@@ -82,26 +84,22 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
 
 
 def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
-    """Each cell's fit and number of features, in order; one thread a core: a cell is too small for BLAS threads."""
+    """Each cell's fit and number of features, in order; only this process reads the recording."""
+    fit = functools.partial(
+        _fit_cell,
+        targets=plan.targets,
+        splits=plan.splits,
+        strengths=plan.spec.strengths,
+        controls=plan.controls,
+        permuted=plan.permuted,
+    )
+    columns = (feature_matrix(recording, site, step=step) for site, step in cells)
+    worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
+    yield from map_in_order(fit, columns, workers=cores() if worth else 1)
 
-    def fit(cell: tuple[str, int]) -> tuple[CellFit, int]:
-        features = feature_matrix(recording, cell[0], step=cell[1])
-        fitted = cross_validate(
-            features,
-            plan.targets,
-            plan.splits,
-            strengths=plan.spec.strengths,
-            controls=plan.controls,
-            permuted=plan.permuted,
-        )
-        return fitted, features.shape[1]
 
-    cores = len(os.sched_getaffinity(0))
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-        try:
-            yield from pool.map(fit, cells)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _fit_cell(features: NDArray[np.float32], **settings: Any) -> tuple[CellFit, int]:
+    return cross_validate(features, **settings), features.shape[1]
 
 
 def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
