@@ -18,6 +18,7 @@ from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
+from outcrop.probes.metrics import Metrics
 from outcrop.probes.permutation import adjusted, permuted_codes
 from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_confounded
 from outcrop.probes.spec import ProbeSpec
@@ -29,8 +30,10 @@ __all__ = ["ProbeSpec", "probe"]
 
 _TESTED = (
     "labels permuted between prompts within groups, ridge classifier refitted for each; "
-    "q_value: Benjamini-Hochberg over the table"
+    "q_value: Benjamini-Hochberg over the table; q_value_dependent: Benjamini-Yekutieli"
 )
+
+METRICS = tuple(field.name for field in dataclasses.fields(Metrics))
 
 WORTH_WORKERS = 6000
 """Cells x samples from which several processes pay for their start, about two seconds."""
@@ -80,6 +83,7 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
     if plan.spec.permutations:
         frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
         frame["q_value"] = adjusted(frame["p_value"].to_numpy())
+        frame["q_value_dependent"] = adjusted(frame["p_value"].to_numpy(), dependent=True)
     return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
 
 
@@ -174,6 +178,7 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         "balanced_accuracy": _balanced(correct, target.codes[known]),
         "chance": 1 / len(target.classes),
         "majority": majority_accuracy(target, plan.splits),
+        **{name: [getattr(fit.metrics[number], name) for fit in fits] for name in METRICS},
         "control": control.mean(1),
         "control_low": control_low,
         "control_high": control_high,

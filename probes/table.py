@@ -22,12 +22,13 @@ COLUMNS = (
     "property", "site", "step", "timestep", "noise", "depth", "role", "order",
     "n", "classes", "groups", "group_by",
     "accuracy", "low", "high", "balanced_accuracy", "chance", "majority",
+    "macro_f1", "auroc", "log_loss", "calibration_error",
     "control", "control_low", "control_high", "selectivity", "selectivity_low", "selectivity_high",
     "strength", "features",
 )  # fmt: skip
 
-PERMUTED = ("p_value", "q_value")
-"""Columns of a sweep with permutations."""
+PERMUTED = ("p_value", "q_value", "q_value_dependent")
+"""Columns of a sweep with permutations: q by Benjamini and Hochberg, and by Benjamini and Yekutieli."""
 
 
 @dataclass(frozen=True)

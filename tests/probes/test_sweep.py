@@ -8,7 +8,7 @@ import pytest
 
 from outcrop.data.errors import DataError, InputError
 from outcrop.probes.sweep import ProbeSpec, probe
-from outcrop.probes.table import COLUMNS
+from outcrop.probes.table import COLUMNS, PERMUTED
 
 BRIEF = ProbeSpec(group_by=("template",), bootstraps=200, strengths=(1e-3, 1e-1, 10.0))
 
@@ -28,6 +28,10 @@ def test_a_planted_property_is_found_at_its_site_and_step_alone(recording) -> No
     assert (elsewhere["low"] <= elsewhere[["chance", "majority"]].max(axis=1)).mean() > 0.9
     nothing = frame[frame["property"] == "style"]
     assert nothing["selectivity"].abs().mean() < 0.15
+    assert found["auroc"] > 0.98
+    assert found["macro_f1"] > 0.9
+    assert found["log_loss"] < 0.4
+    assert np.abs(elsewhere["auroc"] - 0.5).max() < 0.15
     assert np.abs(elsewhere["balanced_accuracy"] - elsewhere["chance"]).max() < 0.1
 
 
@@ -91,10 +95,11 @@ def test_controls_are_averaged_and_have_a_band(recording) -> None:
 def test_p_values_stand_out_where_the_property_was_planted(recording) -> None:
     spec = ProbeSpec(group_by=("template",), permutations=59, controls=1, bootstraps=20, strengths=(0.1,))
     frame = probe(recording, spec=spec).frame
-    assert tuple(frame.columns) == (*COLUMNS, "p_value", "q_value")
+    assert tuple(frame.columns) == (*COLUMNS, *PERMUTED)
     planted = (frame["property"] == "content") & (frame["site"] == "mid") & (frame["step"] == 1)
     assert frame.loc[planted, "p_value"].item() == 1 / 60
     assert (frame["q_value"] >= frame["p_value"]).all()
+    assert (frame["q_value_dependent"] >= frame["q_value"]).all()
     assert 0.3 < frame.loc[~planted, "p_value"].mean() < 0.7
 
 
