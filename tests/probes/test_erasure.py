@@ -90,7 +90,7 @@ def test_features_that_tell_nothing_stay() -> None:
 @pytest.mark.parametrize(
     ("features", "codes", "message"),
     [
-        (np.ones((3, 4)), np.zeros(3, dtype=int), r"features \(n, 5\) and n codes. Got \(3, 4\), 3 codes"),
+        (np.ones((3, 4)), np.zeros(3, dtype=int), r"features \(n, 5\) and n codes. Got \(3, 4\) and 3 codes"),
         (np.ones((3, 5)), np.array([0, 1, 2]), "between 0 and 1. Got 0 to 2"),
         (np.full((3, 5), np.nan), np.array([0, 1, 1]), "NaN or infinite"),
     ],
