@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import match_names
+from outcrop.probes.comparison import UNLABELLED, Outcomes
 from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
@@ -84,7 +85,7 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
         frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
         frame["q_value"] = adjusted(frame["p_value"].to_numpy())
         frame["q_value_dependent"] = adjusted(frame["p_value"].to_numpy(), dependent=True)
-    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
+    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording), _outcomes(plan, fits))
 
 
 def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
@@ -208,6 +209,16 @@ def _balanced(correct: NDArray[np.bool_], codes: NDArray[np.int64]) -> NDArray[n
     """Mean over classes of the share of their rows that is right, (cells,)."""
     recalls: NDArray[np.float64] = np.stack([correct[:, codes == code].mean(1) for code in np.unique(codes)])
     return np.asarray(recalls.mean(0), dtype=np.float64)
+
+
+def _outcomes(plan: Plan, fits: Sequence[CellFit]) -> Outcomes:
+    """In the order of the table's rows."""
+    right = [
+        np.where(target.known, fit.predicted[number] == target.codes, UNLABELLED)
+        for number, target in enumerate(plan.targets)
+        for fit in fits
+    ]
+    return Outcomes(np.stack(right).astype(np.int8), np.stack([unit.codes for unit in plan.splits.grouping.units]))
 
 
 def _weights(
