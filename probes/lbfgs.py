@@ -142,8 +142,10 @@ class Search:
         return 0.5 * self._dot(self.penalty * self.solution, self.solution)
 
     def _is_open(self) -> BoolArray:
-        """Where the gap is not small, (f, t)."""
-        wide: BoolArray = self.gap > self.tolerance * np.clip(self.entropy - self.objective, 0, self.objective)
+        """Where the gap is not small, (f, t); nothing is gained on features that tell nothing but rounding."""
+        rounding = np.finfo(self.solution.dtype).eps * self.objective
+        gain = np.clip(self.entropy - self.objective, rounding, self.objective)
+        wide: BoolArray = self.gap > self.tolerance * gain
         return wide
 
     def _dot(self, first: FloatArray, second: FloatArray) -> Float64Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from outcrop.probes.design import FoldDesigns, Rotation, fit_rotation, stack_designs
 from outcrop.probes.lbfgs import minimise
 from outcrop.probes.metrics import Metrics, measure
+from outcrop.probes.online import code_lengths
 from outcrop.probes.permutation import permutation_p_values
 from outcrop.probes.problems import Problems, Scalar, pose
 from outcrop.probes.properties import IntArray, Target
@@ -42,7 +43,8 @@ class CellFit:
     ``predicted`` (t, n): out-of-fold class codes; ``controls`` (t, draws, n): the same of the control tasks;
     ``metrics``: per task, of the out-of-fold probabilities; ``strengths`` (f, t): C chosen for each outer fold;
     ``weights``: per task the probe of all rows at its median strength; ``gap`` (f + 1, t): bound on the excess over
-    the optimum, relative to the objective; ``p_values`` (t,), NaN without permutations.
+    the optimum, relative to the objective; ``p_values`` (t,), NaN without permutations; ``code_lengths`` (t,), bits per
+    sample, NaN without portions.
     """
 
     predicted: IntArray
@@ -52,6 +54,7 @@ class CellFit:
     weights: tuple[LinearWeights, ...]
     gap: Float64Array
     p_values: Float64Array
+    code_lengths: Float64Array
 
 
 def cross_validate(
@@ -62,12 +65,14 @@ def cross_validate(
     strengths: Sequence[float],
     controls: Sequence[Sequence[Target]] = (),
     permuted: Sequence[IntArray] = (),
+    portions: IntArray | None = None,
 ) -> CellFit:
     """Choose strengths inside each outer training fold, fit, and predict every row out of fold.
 
     ``features`` (n, d) finite, float32 or float64. ``controls``: the same number of control tasks for each target.
     They are fitted at the strengths chosen for it: what counts is how far the *same* probe gets without the property.
     ``permuted``: codes of each target as of :func:`outcrop.probes.permutation.permuted_codes`, for p-values.
+    ``portions`` (n,) as of :func:`outcrop.probes.online.deal_portions`, for code lengths.
     """
     tasks = TaskStack.of(targets)
     choice = choose_strengths(features, tasks, splits, strengths=strengths)
@@ -80,7 +85,9 @@ def cross_validate(
     fitted = minimise(problems, _start(problems, rotations, choice), tolerance=FIT_TOLERANCE)
     logits = _test_logits(problems, fitted.solution, tested)
     weights = _raw_weights(fitted.solution[-1], rotations[-1], tasks)
-    p_values = permutation_p_values(designs, tested, targets, permuted) if permuted else np.full(len(targets), np.nan)
+    nothing = np.full(len(targets), np.nan)
+    p_values = permutation_p_values(designs, tested, targets, permuted) if permuted else nothing
+    lengths = nothing if portions is None else code_lengths(features, tasks, portions, strengths=strengths)
     return CellFit(
         _by_sample(predict_codes(logits, tasks), tested, rows=len(features)),
         _control_predictions(designs, tested, controls, strengths=choice.strengths, rows=len(features)),
@@ -89,6 +96,7 @@ def cross_validate(
         weights,
         fitted.gap / fitted.objective,
         p_values,
+        lengths,
     )
 
 

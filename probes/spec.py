@@ -17,8 +17,8 @@ class ProbeSpec:
     ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
     ``group_by``: sample columns of which training and test share no value; ``strengths``: scikit-learn's C, of which
     one is chosen inside each training fold; ``controls``: independent draws of the control task, of which the mean
-    counts; ``permutations`` for p-values, none by default; ``confidence`` and ``bootstraps`` of the intervals. Raises
-    :class:`InputError` for values that make no sense.
+    counts; ``permutations`` for p-values, none by default; ``code_length``: also measure how many bits the labels
+    cost; ``confidence`` and ``bootstraps`` of the intervals. Raises :class:`InputError` for values that make no sense.
     """
 
     properties: tuple[str, ...] | None = None
@@ -29,6 +29,7 @@ class ProbeSpec:
     strengths: tuple[float, ...] = STRENGTHS
     controls: int = 2
     permutations: int = 0
+    code_length: bool = False
     seed: int = 0
     confidence: float = 0.95
     bootstraps: int = 1000

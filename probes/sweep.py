@@ -20,6 +20,7 @@ from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
 from outcrop.probes.metrics import Metrics
+from outcrop.probes.online import deal_portions
 from outcrop.probes.permutation import adjusted, permuted_codes
 from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_confounded
 from outcrop.probes.spec import ProbeSpec
@@ -52,6 +53,7 @@ class Plan:
     targets: tuple[Target, ...]
     controls: tuple[tuple[Target, ...], ...]
     permuted: tuple[IntArray, ...]
+    portions: IntArray | None
     splits: Splits
     confounded: tuple[tuple[str, str], ...]
 
@@ -85,6 +87,9 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
         frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
         frame["q_value"] = adjusted(frame["p_value"].to_numpy())
         frame["q_value_dependent"] = adjusted(frame["p_value"].to_numpy(), dependent=True)
+    if plan.spec.code_length:
+        frame["code_length"] = np.stack([fit.code_lengths for fit in fits], axis=1).reshape(-1)
+        frame["compression"] = np.log2(frame["classes"]) / frame["code_length"]
     return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording), _outcomes(plan, fits))
 
 
@@ -97,6 +102,7 @@ def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]
         strengths=plan.spec.strengths,
         controls=plan.controls,
         permuted=plan.permuted,
+        portions=plan.portions,
     )
     columns = (feature_matrix(recording, site, step=step) for site, step in cells)
     worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
@@ -125,7 +131,8 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
         for target in targets
     )
     permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
-    return Plan(spec, tuple(sites), steps, targets, controls, permuted, splits, confounded)
+    portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
+    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded)
 
 
 def _permuted(
@@ -243,6 +250,9 @@ def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
         "interval": "percentile bootstrap over groups; fits not repeated",
         "control": f"mean of {plan.spec.controls} draws of random labels per group, at the property's strengths "
         "(Hewitt and Liang 2019)",
+        "code_length": "online code, portions of whole groups (Voita and Titov 2020)"
+        if plan.spec.code_length
+        else None,
         "p_value": _TESTED if plan.spec.permutations else None,
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in packages},

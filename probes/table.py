@@ -32,10 +32,13 @@ COLUMNS = (
 PERMUTED = ("p_value", "q_value", "q_value_dependent")
 """Columns of a sweep with permutations: q by Benjamini and Hochberg, and by Benjamini and Yekutieli."""
 
+CODED = ("code_length", "compression")
+"""Columns of a sweep with code lengths: bits per sample, and how many times that an even code would take."""
+
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` if asked for).
+    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` and ``CODED`` if asked for).
 
     The probes are fitted on all rows, in units of the raw features, so that row k of ``coef`` points towards
     ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped. ``outcomes``:

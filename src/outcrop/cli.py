@@ -141,6 +141,8 @@ def _count(shape: tuple[int, ...]) -> int:
 @click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
 @click.option("--group-by", multiple=True, help="Sample columns that training and test never share.")
 @click.option("--folds", type=int)
+@click.option("--permutations", type=int, help="Refits with permuted labels, for p-values (default: none).")
+@click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @click.option("--json", "as_json", is_flag=True)

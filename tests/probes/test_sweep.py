@@ -8,7 +8,7 @@ import pytest
 
 from outcrop.data.errors import DataError, InputError
 from outcrop.probes.sweep import ProbeSpec, probe
-from outcrop.probes.table import COLUMNS, PERMUTED
+from outcrop.probes.table import CODED, COLUMNS, PERMUTED
 
 BRIEF = ProbeSpec(group_by=("template",), bootstraps=200, strengths=(1e-3, 1e-1, 10.0))
 
@@ -101,6 +101,16 @@ def test_p_values_stand_out_where_the_property_was_planted(recording) -> None:
     assert (frame["q_value"] >= frame["p_value"]).all()
     assert (frame["q_value_dependent"] >= frame["q_value"]).all()
     assert 0.3 < frame.loc[~planted, "p_value"].mean() < 0.7
+
+
+def test_labels_that_can_be_read_cost_fewer_bits(recording) -> None:
+    spec = ProbeSpec(group_by=("template",), code_length=True, controls=1, bootstraps=20, strengths=(0.01, 1.0))
+    frame = probe(recording, spec=spec).frame
+    assert tuple(frame.columns) == (*COLUMNS, *CODED)
+    planted = (frame["property"] == "content") & (frame["site"] == "mid") & (frame["step"] == 1)
+    assert frame.loc[planted, "compression"].item() > 1.5
+    assert (frame.loc[~planted, "compression"] < 1.1).all()
+    np.testing.assert_allclose(frame["code_length"] * frame["compression"], np.log2(frame["classes"]))
 
 
 def test_progress_counts_cells(recording) -> None:
