@@ -15,10 +15,11 @@ class ProbeSpec:
     """The question of a sweep.
 
     ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
-    ``group_by``: sample columns of which training and test share no value; ``strengths``: scikit-learn's C, of which
-    one is chosen inside each training fold; ``controls``: independent draws of the control task, of which the mean
-    counts; ``permutations`` for p-values, none by default; ``code_length``: also measure how many bits the labels
-    cost; ``confidence`` and ``bootstraps`` of the intervals. Raises :class:`InputError` for values that make no sense.
+    ``group_by``: sample columns of which training and test share no value, or combinations of columns, as in
+    ``"content * style"``; ``strengths``: scikit-learn's C, of which one is chosen inside each training fold;
+    ``controls``: independent draws of the control task, of which the mean counts; ``permutations`` for p-values, none
+    by default; ``code_length``: also measure how many bits the labels cost; ``confidence`` and ``bootstraps`` of the
+    intervals. Raises :class:`InputError` for values that make no sense.
     """
 
     properties: tuple[str, ...] | None = None

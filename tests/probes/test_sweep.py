@@ -51,6 +51,18 @@ def test_memorised_groups_are_not_mistaken_for_a_property(recording) -> None:
     assert (probe(recording, spec=spec).frame["accuracy"] < 0.5).all()
 
 
+def test_combinations_learnt_by_heart_are_not_mistaken_for_properties(recording) -> None:
+    """Two properties in directions of their own are read in unseen pairs; a direction for each pair tells nothing."""
+    rng = np.random.default_rng(0)
+    content, style = (pd.factorize(recording.labels[name], sort=True)[0] for name in ("content", "style"))
+    recording.arrays["up.1", 0] = np.concatenate([np.eye(3)[content], np.eye(4)[style]], axis=1)
+    recording.arrays["up.1", 1] = rng.standard_normal((12, 12))[4 * content + style]
+    spec = ProbeSpec(group_by=("content * style",), folds=3, sites=("up.1",), steps=(0, 1), bootstraps=20)
+    accuracy = probe(recording, spec=spec).frame.set_index(["property", "step"])["accuracy"]
+    assert (accuracy.xs(0, level="step") > 0.95).all()
+    assert (accuracy.xs(1, level="step") < 0.7).all()
+
+
 def test_the_same_seed_gives_the_same_table(recording) -> None:
     spec = ProbeSpec(group_by=("template",), sites=("mid",), bootstraps=50, seed=3)
     first, again = probe(recording, spec=spec), probe(recording, spec=spec)
