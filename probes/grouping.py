@@ -84,7 +84,8 @@ def parts_of(name: str) -> tuple[str, ...]:
 def _empty(samples: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     """Where one of the columns of ``name`` has no value, (n,)."""
     columns = [samples[part] for part in parts_of(name)]
-    return np.stack([(values.isna() | (values.astype(str) == "")).to_numpy(dtype=bool) for values in columns]).any(0)
+    empty = [(values.isna() | (values.astype(str) == "")).to_numpy(dtype=bool) for values in columns]
+    return np.asarray(np.stack(empty).any(0))
 
 
 def _column(samples: pd.DataFrame, name: str) -> GroupColumn:
