@@ -7,6 +7,7 @@ from outcrop.probes.properties import ConfoundedWarning
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.sweep import probe
 from outcrop.probes.table import ProbeTable
+from outcrop.probes.transfer import transfer_matrix
 
 __all__ = [
     "ConfoundedWarning",
@@ -17,4 +18,5 @@ __all__ = [
     "ProbeTable",
     "alignment_matrix",
     "probe",
+    "transfer_matrix",
 ]
