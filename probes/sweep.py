@@ -22,7 +22,7 @@ from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
 from outcrop.probes.metrics import Metrics
 from outcrop.probes.online import deal_portions
 from outcrop.probes.permutation import adjusted, permuted_codes
-from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_confounded
+from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Splits, make_splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
@@ -56,6 +56,7 @@ class Plan:
     portions: IntArray | None
     splits: Splits
     confounded: tuple[tuple[str, str], ...]
+    aliased: tuple[tuple[str, int], ...]
 
 
 def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Progress | None = None) -> ProbeTable:
@@ -123,6 +124,7 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     targets = choose_targets(recording.labels, properties=spec.properties, group_by=spec.group_by)
     splits = make_splits(recording.samples, targets, group_by=spec.group_by, folds=spec.folds, seed=spec.seed)
     confounded = warn_if_confounded(targets)
+    aliased = warn_if_aliased(targets, confounded=confounded)
     groups = splits.grouping.units[0].codes
     controls = tuple(
         tuple(
@@ -132,7 +134,7 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     )
     permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
     portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
-    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded)
+    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
 
 
 def _permuted(
@@ -247,6 +249,7 @@ def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
         "splits": plan.splits.describe(),
         "classes": {target.name: list(target.classes) for target in plan.targets},
         "confounded": [list(pair) for pair in plan.confounded],
+        "aliased": [name for name, _ in plan.aliased],
         "interval": "percentile bootstrap over groups; fits not repeated",
         "control": f"mean of {plan.spec.controls} draws of random labels per group, at the property's strengths "
         "(Hewitt and Liang 2019)",
