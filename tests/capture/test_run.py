@@ -218,6 +218,6 @@ def test_interrupted_at_the_keyboard_it_ends_with_130_and_says_how_to_go_on(tmp_
                 child.send_signal(signal.SIGINT)
                 break
         rest = child.stderr.read()
-    assert child.returncode == 130
+    assert child.returncode == 130, rest
     assert "run the same command again to go on" in rest
     assert "Traceback" not in rest

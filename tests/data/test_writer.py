@@ -11,15 +11,20 @@ import pytest
 
 from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import ConflictError, DataError, StorageError
+from outcrop.data.journal import read_journal
 from outcrop.data.schema import DatasetRecord
-from outcrop.data.writer import open_writer, read_journal
+from outcrop.data.writer import open_writer
 
 Make = Callable[..., DatasetRecord]
 Write = Callable[..., None]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".lock")
+    }
 
 
 def in_child(action: Callable[[], None]) -> int:
