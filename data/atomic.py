@@ -27,9 +27,10 @@ def write_all_atomic(files: Mapping[Path, Content], *, tag: str = "") -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and fsync. What a failed append leaves behind is cut off by :func:`cut_torn_line`."""
+    """Append one line and fsync. What a killed append leaves behind is cut off by :func:`cut_torn_line`."""
+    fresh = not path.exists()
+    before = 0 if fresh else path.stat().st_size
     try:
-        fresh = not path.exists()
         with path.open("ab") as stream:
             stream.write(line.encode() + b"\n")
             stream.flush()
@@ -37,6 +38,8 @@ def append_line(path: Path, line: str) -> None:
         if fresh:
             sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, before)
         raise storage_error(path, error) from error
 
 

@@ -16,29 +16,32 @@ from outcrop.data.shard import Memory, OpenShard
 from outcrop.data.writer import ShardWriter
 
 PICTURE_BATCHES = 3
-"""Batches of pixels that may be in memory at once: one being made, one waiting, one being written."""
+"""Batches of pixels that may be in memory at once: one being made, the others waiting or being written."""
 
 
 @dataclass(frozen=True)
 class _Task:
     run: Callable[[], object]
-    memory: Memory | None = None
+    free: Callable[[], None]
+    """Gives back the memory that the task held, whether it ran or not."""
 
 
 class BackgroundWriter:
     """Does a :class:`ShardWriter`'s work in the order in which it is given, while its context is open.
 
-    At most ``buffers`` shards are in memory: :meth:`open_shard` waits until one is free, so that a slow disk slows the
-    work down instead of filling the memory. What fails on the thread is raised by the next call, or at the end; tasks
-    that were given after it are dropped. An exception in the body does not stop the writing of what was given before.
+    At most ``buffers`` shards are in memory: :meth:`open_shard` waits until one is free, and :meth:`write_images` until
+    earlier pictures are written, so that a slow disk slows the work down instead of filling the memory. What fails on
+    the thread is raised by the next call, or at the end; tasks that were given after it are dropped. An exception in
+    the body does not stop the writing of what was given before.
     """
 
     def __init__(self, writer: ShardWriter, *, buffers: int) -> None:
         self._writer = writer
-        self._tasks: queue.Queue[_Task | None] = queue.Queue(maxsize=1)
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[Memory] = queue.SimpleQueue()
         for _ in range(buffers):
             self._free.put(np.empty(0, np.uint8))
+        self._pictures = threading.Semaphore(PICTURE_BATCHES - 1)
         self._failure: BaseException | None = None
         self._room_checked = False
         self._thread = threading.Thread(target=self._work, name="outcrop-writer", daemon=True)
@@ -63,15 +66,14 @@ class BackgroundWriter:
 
     def commit(self, shard: OpenShard) -> None:
         """Have a filled shard written; it must not be touched any more."""
-        self._give(_Task(lambda: self._writer.commit_shard(shard), shard.memory))
+        self._raise_failure()
+        self._tasks.put(_Task(lambda: self._writer.commit_shard(shard), lambda: self._free.put(shard.memory)))
 
     def write_images(self, samples: Sequence[Sample], pixels: NDArray[np.uint8]) -> None:
         """Have the pictures of ``samples`` written, (n, height, width, 3), before any shard that is given later."""
-        self._give(_Task(lambda: self._write_images(samples, pixels)))
-
-    def _give(self, task: _Task) -> None:
+        self._pictures.acquire()
         self._raise_failure()
-        self._tasks.put(task)
+        self._tasks.put(_Task(lambda: self._write_images(samples, pixels), self._pictures.release))
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -85,8 +87,7 @@ class BackgroundWriter:
             except BaseException as error:  # noqa: BLE001  # it is raised in the thread that gave the task
                 self._failure = error
             finally:
-                if task.memory is not None:
-                    self._free.put(task.memory)
+                task.free()
 
     def _write_images(self, samples: Sequence[Sample], pixels: NDArray[np.uint8]) -> None:
         files = {sample.image: encode_png(picture) for sample, picture in zip(samples, pixels, strict=True)}

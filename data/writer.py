@@ -105,6 +105,8 @@ def read_record(folder: Path) -> DatasetRecord:
         return DatasetRecord.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{folder} is not a data set: it has no dataset.json.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("format",):
