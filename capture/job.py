@@ -97,7 +97,7 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
         "labels": plan.labels,
         "planned_samples": len(plan.samples),
         "spec": spec.model_dump(mode="json"),
-        "provenance": _provenance(job.source),
+        "provenance": provenance(job.source),
         "licences": spec.licences,
     }
     trial = DatasetRecord.model_validate(fields | {"shard_samples": 1})
@@ -112,6 +112,7 @@ def _stored_shape(job: Job, site: Site) -> tuple[int, ...]:
     return (*halves, *reduced.shape[1:])
 
 
-def _provenance(source: DiffusersSource) -> dict[str, str]:
+def provenance(source: DiffusersSource) -> dict[str, str]:
+    """The weights' fingerprint, and the versions of what runs them."""
     packages = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "numpy", "h5py")}
     return {"weights_sha256": source.fingerprint, "python": platform.python_version()} | source.versions | packages

@@ -218,7 +218,9 @@ def inspect(dataset: Path) -> None:
 
 @commands.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-def validate(dataset: Path) -> None:
+@click.option("--replay", "count", type=int, metavar="K", help="Make K samples again from their seeds, and compare.")
+@click.option("--device", help="Where to replay (default: where the data set was captured).")
+def validate(dataset: Path, count: int | None, device: str | None) -> None:
     """Check every file, checksum and value of DATASET and list every fault; exit code 1 if there is an error."""
     from outcrop.data.validate import validate_dataset
 
@@ -228,6 +230,13 @@ def validate(dataset: Path) -> None:
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         fail(f"{dataset}: {errors} errors", code=1)
+    if count is not None:
+        from outcrop.capture.replay import replay
+
+        result = replay(dataset, count, device=device)
+        click.echo(result.to_text())
+        if not result.passed:
+            fail(f"{dataset}: the replay failed", code=1)
     click.echo(f"{dataset}: no errors")
 
 
