@@ -7,6 +7,7 @@ A kill at any moment leaves committed shards whole and everything else to be don
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from outcrop.data.locks import NAME as LOCK
 from outcrop.data.locks import locked, rank_tag, sealing
 from outcrop.data.samples import Sample
 from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
-from outcrop.data.shard import Columns, OpenShard, fill_shard
+from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
 from outcrop.data.tables import sample_table
 
 
@@ -41,8 +42,10 @@ class ShardWriter:
 
     def commit_shard(self, shard: OpenShard) -> ShardRecord:
         """Write a filled shard. Raises :class:`StorageError` naming the file; nothing committed is touched."""
-        record = shard.record()
-        write_atomic(self.folder / record.file, shard.content, tag=self._tag)
+        with ThreadPoolExecutor(1) as beside:
+            hashing = beside.submit(shard.record)
+            write_atomic(self.folder / shard_file(shard.index), shard.content, tag=self._tag)
+        record = hashing.result()
         append_line(journal_path(self.folder, self.rank), record.model_dump_json())
         self.committed[record.index] = len(record.samples)
         return record
