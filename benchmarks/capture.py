@@ -198,26 +198,29 @@ def measure_time(arguments: argparse.Namespace, scratch: Path) -> None:
         "torch.save per tensor, full": (torch_save, full, full_plan),
         "h5py append gzip, full": (h5py_gzip, full, full_plan),
     }
-    times: dict[str, list[float]] = {name: [] for name in methods}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     expected = bare(full, full_plan, Path())
     for turn in range(arguments.repeats):
         for name, (run, job, own) in methods.items():
             out = scratch / f"{turn}-{len(name)}-{name[:3]}"
             gc.collect()
-            started = time.perf_counter()
+            started = time.perf_counter(), time.process_time()
             pictures = run(job, own, out)
-            times[name].append(time.perf_counter() - started)
+            times[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
             for mine, theirs in zip(pictures, expected, strict=True):
                 np.testing.assert_array_equal(mine, theirs)
             if name == "outcrop, full" and turn == 0:
                 check(job, own, out)
             for path in scratch.glob(f"{out.name}*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"{'':30}  seconds  ratio to bare generation: median (least to most of {arguments.repeats} rounds)")
+    print(f"ratio to bare generation, median (least to most) of {arguments.repeats} rounds")
+    print(f"{'':30} seconds  of wall time             of CPU time of all threads")
     for name, spent in times.items():
-        ratios = [mine / base for mine, base in zip(spent, times["bare generation"], strict=True)]
-        median = statistics.median(ratios)
-        print(f"{name:30} {statistics.median(spent):8.2f}  {median:.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+        cells = []
+        for clock in (0, 1):
+            ratios = [mine[clock] / base[clock] for mine, base in zip(spent, times["bare generation"], strict=True)]
+            cells.append(f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+        print(f"{name:30} {statistics.median(wall for wall, _ in spent):7.2f}  {cells[0]:24} {cells[1]}")
 
 
 def measure_write(arguments: argparse.Namespace, scratch: Path) -> None:

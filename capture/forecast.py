@@ -64,18 +64,17 @@ class Forecast:
 
     def to_text(self) -> str:
         width = max(map(len, self.site_bytes))
-        sites = "\n".join(f"  {name:{width}}  {size / 1e6:10.1f} MB" for name, size in self.site_bytes.items())
+        sites = "\n".join(f"  {name:{width}}  {_size(size):>10}" for name, size in self.site_bytes.items())
         left = self.seconds * (1 - self.committed / self.samples)
         return (
             f"{self.samples} samples x {self.sites} sites x {self.steps} steps"
             f"{f', {self.committed} samples of them done' if self.committed else ''}\n"
             f"activations by site\n{sites}\n"
-            f"on disk: {self.disk_bytes / 1e6:.1f} MB: {self.shards} shards of at most {self.shard_bytes / 1e6:.1f} MB "
-            f"({self.sample_bytes / 1e3:.1f} kB of activations a sample), {self.image_bytes / 1e6:.1f} MB of images\n"
-            f"in memory: {self.memory_bytes / 1e6:.1f} MB of recorded data, about {self.process_bytes / 1e9:.2f} GB "
-            "with the model\n"
+            f"on disk: {_size(self.disk_bytes)}: {self.shards} shards of at most {_size(self.shard_bytes)} "
+            f"({_size(self.sample_bytes)} of activations a sample), {_size(self.image_bytes)} of images\n"
+            f"in memory: {_size(self.memory_bytes)} of recorded data, about {_size(self.process_bytes)} with the model\n"
             f"time: about {_duration(left)}, at {self.seconds / self.samples:.2f} s a sample in the trial\n"
-            f"free on the disk: {self.free / 1e9:.2f} GB"
+            f"free on the disk: {_size(self.free)}"
         )
 
 
@@ -128,6 +127,13 @@ def _shard_sizes(record: DatasetRecord, plan: Plan) -> list[int]:
 def _site_sizes(record: DatasetRecord) -> list[tuple[Any, int]]:
     """Bytes a sample of each site, over all steps."""
     return [(site, record.model_copy(update={"sites": (site,)}).sample_bytes) for site in record.sites]
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"
 
 
 def _duration(seconds: float) -> str:
