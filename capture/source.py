@@ -29,6 +29,8 @@ class DiffusersSource:
     def __init__(self, name: str, location: str, pipeline: Any, *, device: str) -> None:
         self.name, self.device = name, device
         self.fingerprint = fingerprint(location)
+        self.image_shape: tuple[int, ...] = ()
+        """Height, width and channels of the last picture; the dry pass of :meth:`sites` makes one."""
         self._pipeline = pipeline.to(device)
         self._pipeline.set_progress_bar_config(disable=True)
 
@@ -84,7 +86,9 @@ class DiffusersSource:
             output_type="np",
             **size,
         )
-        return np.asarray((output.images * 255).round(), dtype=np.uint8)
+        images = np.asarray((output.images * 255).round(), dtype=np.uint8)
+        self.image_shape = images.shape[1:]
+        return images
 
 
 def open_source(name: str, *, device: str = "cpu") -> DiffusersSource:
