@@ -94,8 +94,8 @@ unit: wheel
 	OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-faults
-test-faults: wheel ## kill a capture at random places, many times (OUTCROP_KILLS=20), and compare what it resumes to
-	OUTCROP_KILLS="$${OUTCROP_KILLS:-20}" "$(SITE)/bin/python" -P -m pytest tests/capture/test_run.py -k killed $(PYTEST_ARGS)
+test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCROP_KILLS=200), and compare what they resume to
+	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/capture/test_faults.py $(PYTEST_ARGS)
 
 .PHONY: train-zoo
 train-zoo: $(DEMO_STAMP) ## train the shipped models again (about two hours on two cores; goes on after a kill)

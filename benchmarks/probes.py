@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from outcrop.probes.control import control_task
@@ -72,14 +71,13 @@ def loop(cell: Cell) -> NDArray[np.float64]:
     """Accuracy of each property out of fold, one scikit-learn fit after the other."""
     x, accuracies = cell.features, []
     for target, controls in zip(cell.targets, cell.controls, strict=True):
-        losses, right = np.zeros((len(cell.splits.folds), len(STRENGTHS))), 0
+        hits, right = np.zeros((len(cell.splits.folds), len(STRENGTHS))), 0
         for inner in cell.splits.inner:
             for s, strength in enumerate(STRENGTHS):
                 scaler, model = fit(x[inner.train], target.codes[inner.train], strength)
                 for own, rows in inner.validate:
-                    p = model.predict_proba(scaler.transform(x[rows]))
-                    losses[own, s] += log_loss(target.codes[rows], p, normalize=False, labels=model.classes_)
-        chosen = np.asarray(STRENGTHS)[losses.argmin(1)]
+                    hits[own, s] += (model.predict(scaler.transform(x[rows])) == target.codes[rows]).sum()
+        chosen = np.asarray(STRENGTHS)[hits.argmax(1)]
         for fold, strength in zip(cell.splits.folds, chosen, strict=True):
             for task in (target, *controls):
                 scaler, model = fit(x[fold.train], task.codes[fold.train], strength)

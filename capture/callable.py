@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 class CallablePackage(ModuleType):
     """A package whose call is :func:`outcrop.capture.run.capture`."""
 
-    def __call__(self, spec: "CaptureSpec", out: str | Path, *, progress: "Progress | None" = None) -> "Dataset":
+    def __call__(
+        self, spec: "CaptureSpec", out: str | Path, *, progress: "Progress | None" = None, memory: int | None = None
+    ) -> "Dataset":
         """See :func:`outcrop.capture.run.capture`."""
         from outcrop.capture.run import capture
 
-        return capture(spec, out, progress=progress)
+        return capture(spec, out, progress=progress, memory=memory)

@@ -54,6 +54,7 @@ class ModuleSource:
     ) -> None:
         self.denoiser = module.eval()
         self.name = type(module).__name__
+        self.image_shape: tuple[int, ...] = ()
         self._latent, self._call, self._takes_prompts = tuple(latent), call or module, takes_prompts
         self.device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
 
@@ -94,6 +95,7 @@ class ModuleSource:
         if images is None or images.ndim != 4 or images.shape[1] not in {1, 3}:
             raise InputError(f"{self.name} must put out images (n, 3 or 1, height, width). Got {_shape(images)}.")
         pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1)
+        self.image_shape = (*pixels.shape[2:], 3)
         return pixels.movedim(1, -1).cpu().numpy()
 
     def _draw(self, seed: int) -> Tensor:

@@ -1,30 +1,24 @@
 """Generate, record and commit: the capture itself."""
 
-import io
-import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib import metadata
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from outcrop.capture.guidance import GuidanceLayout
 from outcrop.capture.hooks import Recorder
-from outcrop.capture.noise import evenly
-from outcrop.capture.plan import Plan, make_plan, shard_size
-from outcrop.capture.prompts import check_labels
-from outcrop.capture.reduction import Reduction
-from outcrop.capture.sites import Site, select_sites
-from outcrop.capture.source import DiffusersSource, open_source
+from outcrop.capture.job import Job, describe, prepare
+from outcrop.capture.memory import plan_memory
+from outcrop.capture.plan import Plan
+from outcrop.capture.ranks import Rank
 from outcrop.capture.spec import CaptureSpec
-from outcrop.data.atomic import write_atomic
+from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
-from outcrop.data.errors import InputError
+from outcrop.data.journal import read_journal
 from outcrop.data.samples import Sample
-from outcrop.data.schema import STORED_DTYPE, DatasetRecord, SiteRecord
+from outcrop.data.shard import OpenShard
 from outcrop.data.writer import ShardWriter, open_writer
 
 Progress = Callable[[int, int], None]
@@ -32,163 +26,104 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What stays the same for every batch."""
+class Share:
+    """What a rank has done: ``samples`` of its own; ``committed`` of all ranks so far, of ``planned``."""
 
-    spec: CaptureSpec
-    source: DiffusersSource
-    sites: tuple[Site, ...]
-    steps: tuple[int, ...]
-    guidance: float
+    rank: Rank
+    samples: int
+    committed: int
+    planned: int
 
     @property
-    def size(self) -> dict[str, int]:
-        wanted = {"height": self.spec.height, "width": self.spec.width}
-        return {name: value for name, value in wanted.items() if value is not None}
+    def complete(self) -> bool:
+        """Whether all ranks are done, and the data set is sealed."""
+        return self.committed == self.planned
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"complete": self.complete}
+
+    def to_text(self) -> str:
+        state = "the data set is complete" if self.complete else "other ranks are not done"
+        return (
+            f"rank {self.rank.index} of {self.rank.world} has its {self.samples} samples; "
+            f"{self.committed} of {self.planned} are committed, {state}"
+        )
 
 
-def capture(spec: CaptureSpec, out: str | Path, *, progress: Progress | None = None) -> Dataset:
+def capture(
+    spec: CaptureSpec, out: str | Path, *, progress: Progress | None = None, memory: int | None = None
+) -> Dataset:
     """Run ``spec`` and write format 1 to the folder ``out``; go on where an earlier run of the same spec stopped.
 
     The images are the ones that the pipeline gives without us, bit for bit; samples of a finished shard are never
-    made again. Raises :class:`~outcrop.data.errors.InputError` before any generation for a request that cannot
+    made again. Recorded data take at most ``memory`` bytes at once, however many samples there are; the model comes on
+    top. Raises :class:`~outcrop.data.errors.InputError` before any generation for a request that cannot
     work, :class:`~outcrop.data.errors.ConflictError` if ``out`` holds something else, and
     :class:`~outcrop.data.errors.StorageError` when the disk refuses.
     """
     folder = Path(out)
-    job, plan = _prepare(spec)
-    record = _describe(job, plan)
-    with open_writer(folder, record) as writer:
-        _run(job, plan, writer, progress or _silent)
-        writer.seal(plan.samples)
+    _execute(spec, folder, Rank(0, 1), progress=progress or _silent, memory=memory)
     return open_dataset(folder)
 
 
-def describe_run(spec: CaptureSpec) -> DatasetRecord:
-    """The record that :func:`capture` would write, from a dry pass of one step. Nothing is written."""
-    return _describe(*_prepare(spec))
+def capture_share(
+    spec: CaptureSpec, out: str | Path, rank: Rank, *, progress: Progress | None = None, memory: int | None = None
+) -> Share:
+    """:func:`capture` for one of several processes that write to the same folder ``out``.
+
+    The last one to be done seals the data set. A number of ranks that differs from an earlier run's is no matter.
+    """
+    folder = Path(out)
+    samples, planned = _execute(spec, folder, rank, progress=progress or _silent, memory=memory)
+    committed = sum(len(record.samples) for record in read_journal(folder))
+    return Share(rank, samples, committed, planned)
 
 
-def _prepare(spec: CaptureSpec) -> tuple[_Job, Plan]:
-    """Everything that can be wrong with a request, what is quickest to tell first."""
-    check_labels(spec.prompts.expand())
-    source = open_source(spec.model, device=spec.device, part=spec.part)
-    guidance = source.default_guidance if spec.guidance is None else spec.guidance
-    if spec.half != "cond" and guidance <= 1:
-        raise InputError(
-            f"half={spec.half!r} needs guidance above 1, or there is no unconditional half. Got {guidance}."
-        )
-    spec = spec.model_copy(update={"guidance": guidance})
-    job = _Job(spec, source, (), _recorded(spec), guidance)
-    sites = select_sites(source.sites(**job.size), spec.sites)
-    return replace(job, sites=tuple(sites)), make_plan(spec, weights=source.fingerprint)
+def _execute(spec: CaptureSpec, folder: Path, rank: Rank, *, progress: Progress, memory: int | None) -> tuple[int, int]:
+    """The rank's share, and the seal if it is the last one; samples of the share and of the plan."""
+    job, plan = prepare(spec, device=rank.device(spec.device))
+    record = describe(job, plan)
+    wanted = plan_memory(record, plan.samples, batch=spec.batch, image_shape=job.source.image_shape).within(memory)
+    with open_writer(folder, record, rank=rank.index if rank.world > 1 else None) as writer:
+        with BackgroundWriter(writer, buffers=wanted.buffers) as background:
+            done = _run(job, plan, writer, background, rank=rank, progress=progress)
+        writer.seal(plan.samples)
+    return done, len(plan.samples)
 
 
-def _recorded(spec: CaptureSpec) -> tuple[int, ...]:
-    """The steps that are recorded; what runs once an image has a single one."""
-    return evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)
-
-
-def _describe(job: _Job, plan: Plan) -> DatasetRecord:
-    spec = job.spec
-    stored = [_stored_shape(job, site) for site in job.sites]
-    sites = tuple(
-        SiteRecord(
-            name=site.name, role=site.role, depth=site.depth, stream=site.stream, source_shape=site.shape, shape=shape
-        )
-        for site, shape in zip(job.sites, stored, strict=True)
-    )
-    fields = {
-        "uuid": plan.uuid,
-        "model": spec.model,
-        "dtype": spec.dtype,
-        "reduction": spec.reduction,
-        "half": spec.half,
-        "sites": sites,
-        "steps": job.source.step_records(spec.steps, job.steps, **job.size),
-        "labels": plan.labels,
-        "planned_samples": len(plan.samples),
-        "spec": spec.model_dump(mode="json"),
-        "provenance": _provenance(job.source),
-        "licences": spec.licences,
-    }
-    trial = DatasetRecord.model_validate(fields | {"shard_samples": 1})
-    return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.sample_bytes)})
-
-
-def _stored_shape(job: _Job, site: Site) -> tuple[int, ...]:
-    import torch
-
-    reduced = Reduction.parse(job.spec.reduction).apply(torch.zeros((1, *site.shape)))
-    halves = (2,) if job.spec.half == "both" else ()
-    return (*halves, *reduced.shape[1:])
-
-
-def _provenance(source: DiffusersSource) -> dict[str, str]:
-    packages = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "numpy", "h5py")}
-    return {"weights_sha256": source.fingerprint, "python": platform.python_version()} | source.versions | packages
-
-
-def _run(job: _Job, plan: Plan, writer: ShardWriter, progress: Progress) -> None:
-    size, planned = writer.dataset.shard_samples, len(plan.samples)
-    done = sum(len(shard.samples) for shard in writer.committed.values())
+def _run(
+    job: Job, plan: Plan, writer: ShardWriter, background: BackgroundWriter, *, rank: Rank, progress: Progress
+) -> int:
+    """Make every shard of the rank that is not committed yet; how many samples the rank then has."""
+    size, known = writer.dataset.shard_samples, dict(writer.committed)
+    own = [index for index in range(-(-len(plan.samples) // size)) if rank.owns(index)]
+    planned = sum(len(plan.shard(index, size)) for index in own)
+    done = sum(known.get(index, 0) for index in own)
     progress(done, planned)
-    pending = [index for index in range(-(-planned // size)) if index not in writer.committed]
-    reduction = Reduction.parse(job.spec.reduction)
-    recorder = Recorder(
-        job.source.denoiser,
-        job.sites,
-        steps=job.steps,
-        reduction=reduction,
-        dtype=job.spec.dtype,
-        half=job.spec.half,
-        layout=_layout(job, plan),
-    )
-    with recorder:
-        for index in pending:
-            samples = plan.shard(index, size)
-            columns = _empty_columns(writer.dataset, len(samples))
-            for start in range(0, len(samples), job.spec.batch):
-                batch = samples[start : start + job.spec.batch]
-                images = _record_batch(job, recorder, batch, columns, start)
+    with job.recorder() as recorder:
+        for index in own:
+            if index in known:
+                continue
+            shard = background.open_shard(index, plan.shard(index, size))
+            for start in range(0, len(shard.samples), job.spec.batch):
+                batch = shard.samples[start : start + job.spec.batch]
+                images = _record_into(shard, start, job=job, recorder=recorder, batch=batch)
                 if job.spec.images:
-                    _write_images(writer.folder, batch, images)
+                    background.write_images(batch, images)
                 done += len(batch)
                 progress(done, planned)
-            writer.commit(index, samples, columns)
+            background.commit(shard)
+    return done
 
 
-def _layout(job: _Job, plan: Plan) -> GuidanceLayout:
-    """Which rows are conditional, tried with prompts of the plan."""
-    prompts = list(dict.fromkeys(sample.prompt for sample in plan.samples))[:2]
-    return job.source.guidance_layout(job.guidance, prompts, **job.size)
-
-
-def _empty_columns(record: DatasetRecord, samples: int) -> dict[str, NDArray[np.generic]]:
-    kind = STORED_DTYPE[record.dtype]
-    return {site.name: np.empty((len(record.steps), samples, *site.shape), kind) for site in record.sites}
-
-
-def _record_batch(
-    job: _Job, recorder: Recorder, batch: Sequence[Sample], columns: dict[str, NDArray[np.generic]], start: int
+def _record_into(
+    shard: OpenShard, start: int, *, job: Job, recorder: Recorder, batch: Sequence[Sample]
 ) -> NDArray[np.uint8]:
-    recorder.begin(len(batch))
-    images = job.source.generate(batch, steps=job.spec.steps, guidance=job.guidance, **job.size)
-    if recorder.calls != job.source.timesteps:
-        raise InputError(
-            f"The denoiser of {job.spec.model} ran {recorder.calls} times for {job.source.timesteps} timesteps. Steps "
-            "can be told apart only where it runs once a timestep; where guidance is a second run, use guidance 1."
-        )
-    for name, values in recorder.take().items():
-        columns[name][:, start : start + len(batch)] = values
+    """Fill the rows of ``batch``; its pictures. The recorder's own arrays are let go on return."""
+    images, values = job.record(recorder, batch)
+    for name, column in shard.columns.items():
+        column[:, start : start + len(batch)] = values[name]
     return images
-
-
-def _write_images(folder: Path, batch: Sequence[Sample], images: NDArray[np.uint8]) -> None:
-    for sample, pixels in zip(batch, images, strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, format="png")
-        write_atomic(folder / sample.image, buffer.getvalue())
 
 
 def _silent(_done: int, _planned: int) -> None:

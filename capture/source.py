@@ -40,6 +40,8 @@ class DiffusersSource:
     def __init__(self, name: str, location: str, pipeline: Any, *, device: str, part: str = "denoiser") -> None:
         self.name, self.device, self.part = name, device, part
         self.fingerprint = fingerprint(location)
+        self.image_shape: tuple[int, ...] = ()
+        """Height, width and channels of the last picture; the dry pass of :meth:`sites` makes one."""
         self._pipeline = pipeline.to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._accepted = inspect.signature(self._pipeline.__call__).parameters
@@ -72,13 +74,12 @@ class DiffusersSource:
 
     def sites(self, **size: int) -> list[Site]:
         """All sites in execution order, by one dry pass."""
-        pictures: list[NDArray[np.uint8]] = []
 
         def dry_pass() -> None:
-            pictures.append(self.generate(self._probes([self._texts[0]] * 2), steps=TRIAL_STEPS, guidance=1.0, **size))
+            self.generate(self._probes([self._texts[0]] * 2), steps=TRIAL_STEPS, guidance=1.0, **size)
 
         def aspect() -> Grid:
-            return pictures[0].shape[1], pictures[0].shape[2]
+            return self.image_shape[0], self.image_shape[1]
 
         stream: Stream = "text" if self.part.startswith("text_encoder") else "image"
         return discover_sites(self.denoiser, dry_pass, aspect=aspect, stream=stream)
@@ -130,7 +131,9 @@ class DiffusersSource:
             arguments["use_resolution_binning"] = False  # the size is the one that was asked for
         optional = {"guidance_scale"}
         taken = {name: value for name, value in arguments.items() if name in self._accepted or name not in optional}
-        return np.asarray((self._pipeline(**taken).images * 255).round(), dtype=np.uint8)
+        images = np.asarray((self._pipeline(**taken).images * 255).round(), dtype=np.uint8)
+        self.image_shape = images.shape[1:]
+        return images
 
     @property
     def _texts(self) -> tuple[str, ...]:

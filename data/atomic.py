@@ -1,35 +1,41 @@
 """Files that are either whole and on disk, or not there."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from outcrop.data.errors import ConflictError, StorageError
+from outcrop.data.errors import StorageError
+
+Content = bytes | memoryview
+FILES_AT_ONCE = 8
 
 
-def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Write under a temporary name, fsync, rename, fsync the folder. Raises :class:`StorageError` naming the file."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        _make_folder(path.parent)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise storage_error(path, error) from error
+def write_atomic(path: Path, content: Content, *, tag: str = "") -> None:
+    """Write under a temporary name, fsync, rename, fsync the folder. Raises :class:`StorageError` naming the file.
+
+    ``tag`` becomes part of the temporary name: writers with other tags do not meet in it.
+    """
+    _write_whole(path, content, tag)
+    _sync_folders({path.parent})
+
+
+def write_all_atomic(files: Mapping[Path, Content], *, tag: str = "") -> None:
+    """:func:`write_atomic` for many files, several at once: a file system brings them to disk together.
+
+    Raises :class:`StorageError` naming one of the files; the others may be there or not.
+    """
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        list(threads.map(lambda path: _write_whole(path, files[path], tag), files))
+    _sync_folders({path.parent for path in files})
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line and fsync. What a failed append leaves behind is cut off by :func:`cut_torn_line`."""
+    """Append one line and fsync. What a killed append leaves behind is cut off by :func:`cut_torn_line`."""
+    fresh = not path.exists()
+    before = 0 if fresh else path.stat().st_size
     try:
-        fresh = not path.exists()
         with path.open("ab") as stream:
             stream.write(line.encode() + b"\n")
             stream.flush()
@@ -37,6 +43,8 @@ def append_line(path: Path, line: str) -> None:
         if fresh:
             sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, before)
         raise storage_error(path, error) from error
 
 
@@ -53,13 +61,10 @@ def cut_torn_line(path: Path) -> None:
             raise storage_error(path, error) from error
 
 
-def _make_folder(folder: Path) -> None:
-    """Make ``folder`` and what it lies in, each on disk in its parent: a power cut leaves no journaled file without."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+def remove_partial_files(folder: Path) -> None:
+    """Remove what interrupted writers left under ``folder``. Only for who knows that no writer is at work."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -79,21 +84,33 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     )
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's writer lock. Raises :class:`ConflictError` if another process has it."""
-    if folder.exists() and not folder.is_dir():
-        raise ConflictError(f"{folder} is a file. Expected a folder to write the data set to: choose another name.")
+def _write_whole(path: Path, content: Content, tag: str) -> None:
+    partial = path.with_name(f".{path.name}{tag}.partial")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / ".lock").open("wb")
+        _make_folder(path.parent)
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
     except OSError as error:
-        raise storage_error(folder, error) from error
-    with stream:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise storage_error(path, error) from error
+
+
+def _sync_folders(folders: set[Path]) -> None:
+    for folder in sorted(folders):
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(
-                f"Another process is writing to {folder}. Wait for it to end, or choose another output folder."
-            ) from None
-        yield
+            sync_folder(folder)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and what it lies in, each on disk in its parent: a power cut leaves no journaled file without."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)

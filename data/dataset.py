@@ -12,10 +12,11 @@ from PIL import Image
 from outcrop.data.column import read_column, widen_bfloat16
 from outcrop.data.errors import DataError, InputError
 from outcrop.data.folder import ShardTable, read_meta, read_shard_table
+from outcrop.data.journal import read_journal
 from outcrop.data.patterns import near_misses
 from outcrop.data.schema import DatasetRecord
 from outcrop.data.tables import site_table, step_table
-from outcrop.data.writer import read_journal, read_record
+from outcrop.data.writer import read_record
 
 
 class Dataset:

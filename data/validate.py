@@ -12,8 +12,9 @@ import pandas as pd
 
 from outcrop.data.errors import DataError
 from outcrop.data.folder import read_shard_table
+from outcrop.data.journal import read_journal
 from outcrop.data.schema import DatasetRecord, ShardRecord
-from outcrop.data.writer import read_journal, read_record
+from outcrop.data.writer import read_record
 
 
 @dataclass(frozen=True)

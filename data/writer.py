@@ -1,68 +1,103 @@
 """The only way to write a data set: immutable shards, committed one by one, announced by the journal.
 
-A shard is built in memory, written under a temporary name, fsynced and renamed; then one line is added to
-``journal.jsonl``. A kill at any moment leaves committed shards whole and everything else to be done again.
+A shard is filled in memory, written under a temporary name, fsynced and renamed; then one line is added to the journal.
+A kill at any moment leaves committed shards whole and everything else to be done again.
 """
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from outcrop.data.atomic import append_line, cut_torn_line, locked, write_atomic
+from outcrop.data.atomic import append_line, cut_torn_line, remove_partial_files, write_all_atomic, write_atomic
 from outcrop.data.errors import ConflictError, DataError, StorageError
+from outcrop.data.journal import journal_path, manifest_content, merge_journals, read_journal
+from outcrop.data.locks import NAME as LOCK
+from outcrop.data.locks import locked, rank_tag, sealing
 from outcrop.data.samples import Sample
 from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
-from outcrop.data.shard import Columns, encode_shard
+from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
 from outcrop.data.tables import sample_table
 
 
 class ShardWriter:
-    """Commits shards of one data set. Made by :func:`open_writer`, which holds the lock."""
+    """Commits shards of one data set. Made by :func:`open_writer`, which holds the lock.
 
-    def __init__(self, folder: Path, dataset: DatasetRecord) -> None:
-        self.folder = folder
-        self.dataset = dataset
-        self.committed = {record.index: record for record in read_journal(folder)}
+    ``committed`` tells how many samples each committed shard holds.
+    """
+
+    def __init__(self, folder: Path, dataset: DatasetRecord, *, rank: int | None = None) -> None:
+        self.folder, self.dataset, self.rank = folder, dataset, rank
+        self.committed = {record.index: len(record.samples) for record in read_journal(folder)}
+        self._tag = rank_tag(rank)
 
     def commit(self, index: int, samples: Sequence[Sample], columns: Columns) -> ShardRecord:
-        """Write shard ``index``. Raises :class:`StorageError` naming the file; nothing committed is touched."""
-        shard = encode_shard(self.dataset, index, samples, columns)
-        write_atomic(self.folder / shard.record.file, shard.content)
-        append_line(self.folder / "journal.jsonl", shard.record.model_dump_json())
-        self.committed[index] = shard.record
-        return shard.record
+        """Write shard ``index`` with ``columns``, site name to (step, sample, *feature)."""
+        return self.commit_shard(fill_shard(self.dataset, index, samples, columns))
 
-    def seal(self, samples: Sequence[Sample]) -> None:
-        """Write ``manifest.json`` and ``samples.parquet``: the data set is complete."""
-        records = [self.committed[index] for index in sorted(self.committed)]
-        table = sample_table(samples, self.dataset.labels)
-        write_atomic(self.folder / "samples.parquet", table.to_parquet())
-        manifest = {"format": 1, "uuid": self.dataset.uuid, "shards": [record.model_dump() for record in records]}
-        write_atomic(self.folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    def commit_shard(self, shard: OpenShard) -> ShardRecord:
+        """Write a filled shard. Raises :class:`StorageError` naming the file; nothing committed is touched."""
+        with ThreadPoolExecutor(1) as beside:
+            hashing = beside.submit(shard.record)
+            write_atomic(self.folder / shard_file(shard.index), shard.content, tag=self._tag)
+        record = hashing.result()
+        append_line(journal_path(self.folder, self.rank), record.model_dump_json())
+        self.committed[record.index] = len(record.samples)
+        return record
+
+    def write_images(self, images: Mapping[str, bytes]) -> None:
+        """Write encoded pictures, by their paths inside the data set. Raises :class:`StorageError`."""
+        write_all_atomic({self.folder / path: content for path, content in images.items()}, tag=self._tag)
+
+    def check_room(self, *, image_bytes: float = 0) -> None:
+        """Raises :class:`StorageError` if what remains, with images of ``image_bytes`` each, cannot fit on the disk."""
+        remaining = self.dataset.planned_samples - sum(self.committed.values())
+        check_room(self.folder, remaining * (self.dataset.sample_bytes + image_bytes))
+
+    def seal(self, samples: Sequence[Sample]) -> bool:
+        """Write ``manifest.json`` and ``samples.parquet`` if all is committed, by this writer and by others.
+
+        Whether it is: then, the journals are one and in order, and what interrupted writers left behind is gone.
+        """
+        with sealing(self.folder):
+            records = read_journal(self.folder)
+            if sum(len(record.samples) for record in records) != self.dataset.planned_samples:
+                return False
+            table = sample_table(samples, self.dataset.labels)
+            write_atomic(self.folder / "samples.parquet", table.to_parquet(), tag=self._tag)
+            manifest = manifest_content(self.dataset.uuid, records)
+            write_atomic(self.folder / "manifest.json", manifest, tag=self._tag)
+            merge_journals(self.folder, records, tag=self._tag)
+            remove_partial_files(self.folder)
+            return True
 
 
 @contextmanager
-def open_writer(folder: Path, dataset: DatasetRecord) -> Iterator[ShardWriter]:
-    """Lock ``folder``, and start the data set there or go on with it.
+def open_writer(folder: Path, dataset: DatasetRecord, *, rank: int | None = None) -> Iterator[ShardWriter]:
+    """Lock ``folder``, and start the data set there or go on with it; with ``rank``, beside other ranks.
 
     Raises :class:`ConflictError` if the folder holds another configuration's data or has a writer,
     and :class:`StorageError` if what remains to be written cannot fit on the disk.
     """
-    with locked(folder):
+    with locked(folder, rank=rank):
         known = folder / "dataset.json"
+        strangers = _strangers(folder)  # before the look for dataset.json, which another rank may be writing
         if known.exists():
             _check_same(folder, read_record(folder), dataset)
+        elif strangers:
+            raise ConflictError(
+                f"{folder} is not empty and holds no data set (found {strangers[0]!r}). Choose another output folder."
+            )
         else:
-            _check_empty(folder)
-            write_atomic(known, dataset.model_dump_json(indent=1).encode())
-        cut_torn_line(folder / "journal.jsonl")
-        writer = ShardWriter(folder, read_record(folder))
-        _check_room(folder, dataset, done=sum(len(record.samples) for record in writer.committed.values()))
+            write_atomic(known, dataset.model_dump_json(indent=1).encode(), tag=rank_tag(rank))
+        cut_torn_line(journal_path(folder, rank))
+        writer = ShardWriter(folder, read_record(folder), rank=rank)
+        writer.check_room()
         yield writer
 
 
@@ -73,6 +108,8 @@ def read_record(folder: Path) -> DatasetRecord:
         return DatasetRecord.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{folder} is not a data set: it has no dataset.json.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("format",):
@@ -82,23 +119,6 @@ def read_record(folder: Path) -> DatasetRecord:
             ) from error
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not a format-1 record: {where}: {first['msg']}.") from error
-
-
-def read_journal(folder: Path) -> list[ShardRecord]:
-    """Committed shards in order. A torn last line is passed over; any other bad line is a :class:`DataError`."""
-    path = folder / "journal.jsonl"
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    lines = content[: content.rfind(b"\n") + 1].splitlines()
-    records = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = ShardRecord.model_validate_json(line)
-        except ValidationError as error:
-            raise DataError(f"{path}, line {number}, is not a shard record: {error.errors()[0]['msg']}.") from error
-        records[record.index] = record
-    return [records[index] for index in sorted(records)]
 
 
 def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:
@@ -128,16 +148,13 @@ def _short(value: Any, *, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _check_empty(folder: Path) -> None:
-    strangers = [entry.name for entry in folder.iterdir() if entry.name not in {".lock", ".dataset.json.partial"}]
-    if strangers:
-        raise ConflictError(
-            f"{folder} is not empty and holds no data set (found {strangers[0]!r}). Choose another output folder."
-        )
+def _strangers(folder: Path) -> list[str]:
+    own = (LOCK, ".dataset.json")
+    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(own))
 
 
-def _check_room(folder: Path, dataset: DatasetRecord, *, done: int) -> None:
-    needed = int((dataset.planned_samples - done) * dataset.sample_bytes * 1.01)
+def check_room(folder: Path, needed: float) -> None:
+    """Raises :class:`StorageError` if ``needed`` bytes do not fit on the disk of ``folder``."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(

@@ -17,6 +17,9 @@ IntArray = NDArray[np.int64]
 ALWAYS_APART = ("prompt", "image")
 """Columns that are kept apart besides the named ones, where a value is not empty."""
 
+COMBINED = "*"
+"""Joins columns of which the combination of values is kept apart: ``content * style``."""
+
 LARGEST_COMPONENT = 1.5
 """Components serve as groups while the largest holds at most this many times a fold's share of the samples."""
 
@@ -73,10 +76,23 @@ def form_groups(samples: pd.DataFrame, *, group_by: Sequence[str], folds: int) -
     return Grouping(apart, tuple(needed))
 
 
+def parts_of(name: str) -> tuple[str, ...]:
+    """The columns that ``name`` asks for: several where they are joined by ``*``."""
+    return tuple(part.strip() for part in name.split(COMBINED))
+
+
+def _empty(samples: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Where one of the columns of ``name`` has no value, (n,)."""
+    columns = [samples[part] for part in parts_of(name)]
+    empty = [(values.isna() | (values.astype(str) == "")).to_numpy(dtype=bool) for values in columns]
+    return np.asarray(np.stack(empty).any(0))
+
+
 def _column(samples: pd.DataFrame, name: str) -> GroupColumn:
-    """Codes of one column; an empty or missing value belongs to its sample alone."""
-    values = samples[name]
-    empty = (values.isna() | (values.astype(str) == "")).to_numpy(dtype=bool)
+    """Codes of one column, or of a combination; an empty or missing value belongs to its sample alone."""
+    empty = _empty(samples, name)
+    columns = list(parts_of(name))
+    values = samples[name] if len(columns) == 1 else samples.groupby(columns, sort=True).ngroup()
     codes = np.empty(len(samples), dtype=np.int64)
     codes[~empty] = pd.factorize(values[~empty], sort=True)[0]
     first = codes[~empty].max() + 1 if (~empty).any() else 0
@@ -85,14 +101,14 @@ def _column(samples: pd.DataFrame, name: str) -> GroupColumn:
 
 
 def _named_column(samples: pd.DataFrame, name: str, *, folds: int, group_by: Sequence[str]) -> GroupColumn:
-    if name not in samples:
-        raise InputError(
-            f"group_by names {name!r}, which is no sample column.{near_misses(name, list(samples.columns))}"
-        )
+    for part in parts_of(name):
+        if part not in samples:
+            raise InputError(
+                f"group_by names {part!r}, which is no sample column.{near_misses(part, list(samples.columns))}"
+            )
     others = tuple(other for other in group_by if other != name) or ("another column",)
     mend = f"Group by {' and '.join(map(repr, others))} instead (group_by)"
-    values = samples[name]
-    if (values.isna() | (values.astype(str) == "")).all():
+    if _empty(samples, name).all():
         raise InputError(f"group_by names {name!r}, which is empty for all {len(samples)} samples. {mend}.")
     column = _column(samples, name)
     if column.count < folds:

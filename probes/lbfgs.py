@@ -134,7 +134,7 @@ class Search:
         self.gap[np.ix_(block.designs, block.tasks)] = part.gap
 
     def _gradient(self) -> FloatArray:
-        gradient: FloatArray = self.residuals @ self.problems.designs.coordinates.transpose(0, 2, 1)
+        gradient: FloatArray = self.residuals @ self.problems.designs.by_row
         gradient += self.penalty * self.solution
         return gradient
 
@@ -142,8 +142,10 @@ class Search:
         return 0.5 * self._dot(self.penalty * self.solution, self.solution)
 
     def _is_open(self) -> BoolArray:
-        """Where the gap is not small, (f, t)."""
-        wide: BoolArray = self.gap > self.tolerance * np.clip(self.entropy - self.objective, 0, self.objective)
+        """Where the gap is not small, (f, t); nothing is gained on features that tell nothing but rounding."""
+        rounding = np.finfo(self.solution.dtype).eps * self.objective
+        gain = np.clip(self.entropy - self.objective, rounding, self.objective)
+        wide: BoolArray = self.gap > self.tolerance * gain
         return wide
 
     def _dot(self, first: FloatArray, second: FloatArray) -> Float64Array:

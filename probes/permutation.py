@@ -94,11 +94,17 @@ def _hits(designs: FoldDesigns, tested: FoldDesigns, codes: IntArray, classes: i
     return hits
 
 
-def adjusted(p_values: NDArray[np.float64]) -> Float64Array:
-    """q-values of ``p_values`` (m,), NaN where they are (Benjamini and Hochberg 1995, step-up)."""
+def adjusted(p_values: NDArray[np.float64], *, dependent: bool = False) -> Float64Array:
+    """q-values of ``p_values`` (m,), NaN where they are (Benjamini and Hochberg 1995, step-up).
+
+    Cells with q <= 0.05 hold at most 5 % false discoveries on average where the p-values are independent or positively
+    dependent, as neighbouring sites and steps are. ``dependent`` allows for any dependence, at the price of a factor
+    1 + 1/2 + ... + 1/m (Benjamini and Yekutieli 2001, theorem 1.3).
+    """
     result = np.full(len(p_values), np.nan)
     tested = np.flatnonzero(~np.isnan(p_values))
     order = tested[np.argsort(p_values[tested])[::-1]]
     ranks = np.arange(len(order), 0, -1)
-    result[order] = np.minimum(1, np.minimum.accumulate(p_values[order] * len(order) / ranks))
+    factor = (1 / ranks).sum() if dependent else 1.0
+    result[order] = np.minimum(1, np.minimum.accumulate(factor * p_values[order] * len(order) / ranks))
     return result

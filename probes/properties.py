@@ -82,6 +82,40 @@ def warn_if_confounded(targets: Sequence[Target]) -> tuple[tuple[str, str], ...]
     return tuple(pairs)
 
 
+def warn_if_aliased(
+    targets: Sequence[Target], *, confounded: Sequence[tuple[str, str]] = ()
+) -> tuple[tuple[str, int], ...]:
+    """Warn of properties that the others together determine in part, and return them with the ranks that they lack.
+
+    Checked on the design matrix of all properties' indicators, as in an analysis of variance without interactions.
+    ``confounded`` pairs have been warned of and are passed over.
+    """
+    warned = {name for pair in confounded for name in pair}
+    checked = [target for target in targets if target.name not in warned]
+    both = np.logical_and.reduce([target.known for target in checked]) if checked else np.zeros(0, dtype=np.bool_)
+    columns = [np.eye(len(target.classes))[target.codes[both]][:, 1:] for target in checked]
+    aliased = []
+    for number, target in enumerate(checked if both.any() else ()):
+        others = [np.ones((int(both.sum()), 1)), *columns[:number], *columns[number + 1 :]]
+        own = _rank([others[0], columns[number]]) - 1
+        gain = _rank([*others, columns[number]]) - _rank(others)
+        if gain < own:
+            aliased.append((target.name, own - gain))
+    if aliased:
+        named = ", ".join(f"{name!r} ({lacking} of its directions)" for name, lacking in aliased)
+        warnings.warn(
+            f"Properties are determined by the others together: {named}. A probe of one reads a combination of the "
+            f"others as well. Capture prompts in which they vary independently.",
+            ConfoundedWarning,
+            stacklevel=4,
+        )
+    return tuple(aliased)
+
+
+def _rank(columns: Sequence[NDArray[np.float64]]) -> int:
+    return int(np.linalg.matrix_rank(np.concatenate(columns, axis=1)))
+
+
 def cramers_v(first: Target, second: Target) -> float:
     """Association of two properties in [0, 1]; 1 where one determines the other (Cramer 1946, uncorrected)."""
     both = first.known & second.known

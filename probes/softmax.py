@@ -148,3 +148,12 @@ def curvatures(residuals: FloatArray, tasks: TaskStack, labels: NDArray[np.intp]
 def predict_codes(logits: FloatArray, tasks: TaskStack) -> IntArray:
     """Most likely class (f, t, m) of every row, for ``logits`` (f, c, m)."""
     return np.concatenate([part.argmax(2) for _, part in tasks.by_run(logits)], axis=1)
+
+
+def probabilities(logits: FloatArray, tasks: TaskStack) -> FloatArray:
+    """Probabilities (f, c, m) of the classes of each task, for ``logits`` (f, c, m)."""
+    result = np.empty_like(logits)
+    for (_, own), (_, part) in zip(tasks.by_run(logits), tasks.by_run(result), strict=True):
+        powers = np.exp(own - own.max(2, keepdims=True))
+        np.divide(powers, powers.sum(2, keepdims=True), out=part)
+    return result

@@ -7,7 +7,7 @@ import numpy as np
 from outcrop.data.errors import InputError
 
 LEAST_FOLDS = 3
-STRENGTHS = (1e-4, 5e-4, 2.5e-3, 1.2e-2, 6e-2, 0.3, 1.5, 10.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,11 @@ class ProbeSpec:
     """The question of a sweep.
 
     ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
-    ``group_by``: sample columns of which training and test share no value; ``strengths``: scikit-learn's C, of which
-    one is chosen inside each training fold; ``controls``: independent draws of the control task, of which the mean
-    counts; ``permutations`` for p-values, none by default; ``confidence`` and ``bootstraps`` of the intervals. Raises
-    :class:`InputError` for values that make no sense.
+    ``group_by``: sample columns of which training and test share no value, or combinations of columns, as in
+    ``"content * style"``; ``strengths``: scikit-learn's C, of which one is chosen inside each training fold;
+    ``controls``: independent draws of the control task, of which the mean counts; ``permutations`` for p-values, none
+    by default; ``code_length``: also measure how many bits the labels cost; ``confidence`` and ``bootstraps`` of the
+    intervals. Raises :class:`InputError` for values that make no sense.
     """
 
     properties: tuple[str, ...] | None = None
@@ -29,6 +30,7 @@ class ProbeSpec:
     strengths: tuple[float, ...] = STRENGTHS
     controls: int = 2
     permutations: int = 0
+    code_length: bool = False
     seed: int = 0
     confidence: float = 0.95
     bootstraps: int = 1000

@@ -1,37 +1,44 @@
 """Probe every property at every site and step of a data set."""
 
 import dataclasses
+import functools
 import importlib.metadata
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # no stubs
 
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import match_names
+from outcrop.probes.comparison import UNLABELLED, Outcomes
 from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
+from outcrop.probes.metrics import Metrics
+from outcrop.probes.online import deal_portions
 from outcrop.probes.permutation import adjusted, permuted_codes
-from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_confounded
+from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Splits, make_splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
+from outcrop.probes.workers import cores, map_in_order
 
 __all__ = ["ProbeSpec", "probe"]
 
 _TESTED = (
     "labels permuted between prompts within groups, ridge classifier refitted for each; "
-    "q_value: Benjamini-Hochberg over the table"
+    "q_value: Benjamini-Hochberg over the table; q_value_dependent: Benjamini-Yekutieli"
 )
+
+METRICS = tuple(field.name for field in dataclasses.fields(Metrics))
+
+WORTH_WORKERS = 6000
+"""Cells x samples from which several processes pay for their start, about two seconds."""
 
 Progress = Callable[[int, int], None]
 
@@ -46,8 +53,10 @@ class Plan:
     targets: tuple[Target, ...]
     controls: tuple[tuple[Target, ...], ...]
     permuted: tuple[IntArray, ...]
+    portions: IntArray | None
     splits: Splits
     confounded: tuple[tuple[str, str], ...]
+    aliased: tuple[tuple[str, int], ...]
 
 
 def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Progress | None = None) -> ProbeTable:
@@ -78,30 +87,31 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
     if plan.spec.permutations:
         frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
         frame["q_value"] = adjusted(frame["p_value"].to_numpy())
-    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording))
+        frame["q_value_dependent"] = adjusted(frame["p_value"].to_numpy(), dependent=True)
+    if plan.spec.code_length:
+        frame["code_length"] = np.stack([fit.code_lengths for fit in fits], axis=1).reshape(-1)
+        frame["compression"] = np.log2(frame["classes"]) / frame["code_length"]
+    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording), _outcomes(plan, fits))
 
 
 def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
-    """Each cell's fit and number of features, in order; one thread a core: a cell is too small for BLAS threads."""
+    """Each cell's fit and number of features, in order; only this process reads the recording."""
+    fit = functools.partial(
+        _fit_cell,
+        targets=plan.targets,
+        splits=plan.splits,
+        strengths=plan.spec.strengths,
+        controls=plan.controls,
+        permuted=plan.permuted,
+        portions=plan.portions,
+    )
+    columns = (feature_matrix(recording, site, step=step) for site, step in cells)
+    worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
+    yield from map_in_order(fit, columns, workers=cores() if worth else 1)
 
-    def fit(cell: tuple[str, int]) -> tuple[CellFit, int]:
-        features = feature_matrix(recording, cell[0], step=cell[1])
-        fitted = cross_validate(
-            features,
-            plan.targets,
-            plan.splits,
-            strengths=plan.spec.strengths,
-            controls=plan.controls,
-            permuted=plan.permuted,
-        )
-        return fitted, features.shape[1]
 
-    cores = len(os.sched_getaffinity(0))
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-        try:
-            yield from pool.map(fit, cells)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _fit_cell(features: NDArray[np.float32], **settings: Any) -> tuple[CellFit, int]:
+    return cross_validate(features, **settings), features.shape[1]
 
 
 def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
@@ -114,6 +124,7 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     targets = choose_targets(recording.labels, properties=spec.properties, group_by=spec.group_by)
     splits = make_splits(recording.samples, targets, group_by=spec.group_by, folds=spec.folds, seed=spec.seed)
     confounded = warn_if_confounded(targets)
+    aliased = warn_if_aliased(targets, confounded=confounded)
     groups = splits.grouping.units[0].codes
     controls = tuple(
         tuple(
@@ -122,7 +133,8 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
         for target in targets
     )
     permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
-    return Plan(spec, tuple(sites), steps, targets, controls, permuted, splits, confounded)
+    portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
+    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
 
 
 def _permuted(
@@ -176,6 +188,7 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         "balanced_accuracy": _balanced(correct, target.codes[known]),
         "chance": 1 / len(target.classes),
         "majority": majority_accuracy(target, plan.splits),
+        **{name: [getattr(fit.metrics[number], name) for fit in fits] for name in METRICS},
         "control": control.mean(1),
         "control_low": control_low,
         "control_high": control_high,
@@ -207,6 +220,16 @@ def _balanced(correct: NDArray[np.bool_], codes: NDArray[np.int64]) -> NDArray[n
     return np.asarray(recalls.mean(0), dtype=np.float64)
 
 
+def _outcomes(plan: Plan, fits: Sequence[CellFit]) -> Outcomes:
+    """In the order of the table's rows."""
+    right = [
+        np.where(target.known, fit.predicted[number] == target.codes, UNLABELLED)
+        for number, target in enumerate(plan.targets)
+        for fit in fits
+    ]
+    return Outcomes(np.stack(right).astype(np.int8), np.stack([unit.codes for unit in plan.splits.grouping.units]))
+
+
 def _weights(
     plan: Plan, cells: Sequence[tuple[str, int]], fits: Sequence[CellFit]
 ) -> Iterator[tuple[str, LinearWeights]]:
@@ -226,9 +249,13 @@ def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
         "splits": plan.splits.describe(),
         "classes": {target.name: list(target.classes) for target in plan.targets},
         "confounded": [list(pair) for pair in plan.confounded],
+        "aliased": [name for name, _ in plan.aliased],
         "interval": "percentile bootstrap over groups; fits not repeated",
         "control": f"mean of {plan.spec.controls} draws of random labels per group, at the property's strengths "
         "(Hewitt and Liang 2019)",
+        "code_length": "online code, portions of whole groups (Voita and Titov 2020)"
+        if plan.spec.code_length
+        else None,
         "p_value": _TESTED if plan.spec.permutations else None,
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in packages},

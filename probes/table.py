@@ -13,34 +13,42 @@ from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import DataError
+from outcrop.probes.comparison import Outcomes, compare_cells
 from outcrop.probes.logistic import LinearWeights
 
 FORMAT = 1
 FRAME, WEIGHTS, PROVENANCE = "probes.parquet", "weights.safetensors", "probes.json"
+OUTCOMES = "outcomes.safetensors"
 
 COLUMNS = (
     "property", "site", "step", "timestep", "noise", "depth", "role", "order",
     "n", "classes", "groups", "group_by",
     "accuracy", "low", "high", "balanced_accuracy", "chance", "majority",
+    "macro_f1", "auroc", "log_loss", "calibration_error",
     "control", "control_low", "control_high", "selectivity", "selectivity_low", "selectivity_high",
     "strength", "features",
 )  # fmt: skip
 
-PERMUTED = ("p_value", "q_value")
-"""Columns of a sweep with permutations."""
+PERMUTED = ("p_value", "q_value", "q_value_dependent")
+"""Columns of a sweep with permutations: q by Benjamini and Hochberg, and by Benjamini and Yekutieli."""
+
+CODED = ("code_length", "compression")
+"""Columns of a sweep with code lengths: bits per sample, and how many times that an even code would take."""
 
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` if asked for).
+    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` and ``CODED`` if asked for).
 
     The probes are fitted on all rows, in units of the raw features, so that row k of ``coef`` points towards
-    ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped.
+    ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped. ``outcomes``:
+    which samples each row got right, for :meth:`compare`; a table written by version 0.1.0 has none.
     """
 
     frame: pd.DataFrame
     weights: Mapping[str, LinearWeights]
     provenance: Mapping[str, Any]
+    outcomes: Outcomes | None = None
 
     def best(self) -> pd.DataFrame:
         """One row per property: its cell of highest accuracy, the earliest of equals.
@@ -49,6 +57,19 @@ class ProbeTable:
         """
         rows = self.frame.groupby("property", sort=False)["accuracy"].idxmax()
         return self.frame.loc[rows].reset_index(drop=True)
+
+    def compare(
+        self, property_name: str, *, site: str, step: int, confidence: float = 0.95, seed: int = 0
+    ) -> pd.DataFrame:
+        """Every other cell of a property against the one of ``site`` and ``step``: difference, interval, p, q.
+
+        See :func:`outcrop.probes.comparison.compare_cells`. Raises :class:`InputError` for a cell that is not there,
+        and :class:`DataError` for a table without outcomes.
+        """
+        if self.outcomes is None:
+            raise DataError(f"The table lacks {OUTCOMES}, which cells are compared by. Run `outcrop probe` again.")
+        settings: dict[str, Any] = {"confidence": confidence, "seed": seed}
+        return compare_cells(self.frame, self.outcomes, property_name, site=site, step=step, **settings)
 
     def to_text(self) -> str:
         """The best cell of each property as text for a terminal."""
@@ -68,7 +89,9 @@ class ProbeTable:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write probes.parquet, weights.safetensors and probes.json into ``folder``, each whole or not at all."""
+        """Write probes.parquet, weights.safetensors, probes.json and outcomes.safetensors into ``folder``, each
+        whole or not at all.
+        """
         folder = Path(folder)
         tensors = {}
         for key, weights in self.weights.items():
@@ -77,6 +100,8 @@ class ProbeTable:
         self.frame.to_parquet(table, index=False)
         write_atomic(folder / FRAME, table.getvalue())
         write_atomic(folder / WEIGHTS, save(tensors))
+        if self.outcomes is not None:
+            write_atomic(folder / OUTCOMES, save({"right": self.outcomes.right, "units": self.outcomes.units}))
         record = {"format": FORMAT, **self.provenance}
         write_atomic(folder / PROVENANCE, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 
@@ -88,6 +113,7 @@ class ProbeTable:
         try:
             frame = pd.read_parquet(folder / FRAME)
             tensors = load_file(folder / WEIGHTS)
+            outcomes = Outcomes(**load_file(folder / OUTCOMES)) if (folder / OUTCOMES).exists() else None
         except (OSError, ValueError, SafetensorError) as error:
             raise DataError(
                 f"The probe table in {folder} cannot be read: {error}. Run `outcrop probe` again."
@@ -97,7 +123,7 @@ class ProbeTable:
             raise DataError(f"{folder / FRAME} lacks the columns {missing}. Run `outcrop probe` again.")
         keys = [name.removesuffix("/coef") for name in tensors if name.endswith("/coef")]
         weights = {key: LinearWeights(tensors[f"{key}/coef"], tensors[f"{key}/intercept"]) for key in sorted(keys)}
-        return cls(frame, weights, record)
+        return cls(frame, weights, record, outcomes)
 
 
 def weights_key(property_name: str, site: str, step: int) -> str:

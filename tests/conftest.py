@@ -1,6 +1,10 @@
 """The surroundings of every test: no network, no display, one thread."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 # Before anything imports torch, matplotlib or a hub client: they read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -8,3 +12,40 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Every file of a data set, by its path; the writers' locks are no part of it."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".lock")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def in_child() -> Callable[..., int]:
+    """Run an action in a forked process; how it ended: 0, 3 StorageError, 4 ConflictError, 1 another, minus a signal.
+
+    The action's message, if it ends in an error, is written to ``told``.
+    """
+    from outcrop.data.errors import ConflictError, StorageError
+
+    def run(action: Callable[[], object], *, told: Path | None = None) -> int:
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = 1
+        try:
+            action()
+            status = 0
+        except BaseException as error:  # noqa: BLE001  # the child reports it and ends
+            status = 3 if isinstance(error, StorageError) else 4 if isinstance(error, ConflictError) else 1
+            if told is not None:
+                told.write_text(f"{type(error).__name__}: {error}")
+        finally:
+            os._exit(status)
+
+    return run

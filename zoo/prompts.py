@@ -1,9 +1,10 @@
-"""Prompts for scenes: four templates, synonyms for every label, the colour named half of the time."""
+"""Prompts for scenes: several templates, synonyms for every label, the colour named half of the time."""
 
 import re
 
 import numpy as np
 
+from outcrop.zoo.pairs import PairScene
 from outcrop.zoo.scenes import Scene
 
 TEMPLATES = (
@@ -11,6 +12,11 @@ TEMPLATES = (
     "{layout}, a {style} {content}",
     "a {content} {layout} in {style} style",
     "picture of one {content}, {style}, {layout}",
+)
+PAIR_TEMPLATES = (
+    "a {style} {first} {relation} a {second}",
+    "{style} picture of a {first} {relation} a {second}",
+    "a {first} {relation} a {second} in {style} style",
 )
 
 # The first word of each entry is the label itself; the others are synonyms.
@@ -43,6 +49,12 @@ LAYOUT_WORDS = {
     "bottom": ("at the bottom", "in the lower middle"),
     "bottom right": ("at the bottom right", "in the lower right corner"),
 }
+RELATION_WORDS = {
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+}
 
 
 def write_prompt(scene: Scene, *, template: int = 0, synonyms: tuple[int, int, int] = (0, 0, 0), colour: bool) -> str:
@@ -53,6 +65,26 @@ def write_prompt(scene: Scene, *, template: int = 0, synonyms: tuple[int, int, i
     text = TEMPLATES[template].format(
         content=noun, style=STYLE_WORDS[scene.style][synonyms[1]], layout=LAYOUT_WORDS[scene.layout][synonyms[2]]
     )
+    return _with_articles(text)
+
+
+def write_pair_prompt(
+    pair: PairScene, *, template: int = 0, synonyms: tuple[int, int, int, int] = (0, 0, 0, 0), colour: bool
+) -> str:
+    """The prompt of ``pair``; ``synonyms`` picks the word for the first, the second, the style and the relation."""
+    noun = CONTENT_WORDS[pair.first][synonyms[0]]
+    if colour:
+        noun = f"{pair.colour} {noun}"
+    text = PAIR_TEMPLATES[template].format(
+        first=noun,
+        second=CONTENT_WORDS[pair.second][synonyms[1]],
+        style=STYLE_WORDS[pair.style][synonyms[2]],
+        relation=RELATION_WORDS[pair.relation][synonyms[3]],
+    )
+    return _with_articles(text)
+
+
+def _with_articles(text: str) -> str:
     return re.sub(r"\ba (?=[aeiou])", "an ", text)
 
 
@@ -61,3 +93,10 @@ def draw_prompt(scene: Scene, rng: np.random.Generator) -> str:
     a, b, c = (int(pick) for pick in rng.choice([0, 0, 1], 3))
     template = int(rng.integers(len(TEMPLATES)))
     return write_prompt(scene, template=template, synonyms=(a, b, c), colour=bool(rng.integers(2)))
+
+
+def draw_pair_prompt(pair: PairScene, rng: np.random.Generator) -> str:
+    """A prompt of ``pair``, drawn as by :func:`draw_prompt`."""
+    a, b, c, d = (int(pick) for pick in rng.choice([0, 0, 1], 4))
+    template = int(rng.integers(len(PAIR_TEMPLATES)))
+    return write_pair_prompt(pair, template=template, synonyms=(a, b, c, d), colour=bool(rng.integers(2)))

@@ -4,7 +4,7 @@ A scene has three labels (content, style, layout) and nuisance variables (colour
 background). Scenes are a function of their seed: the same labels and seed give the same picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ COLOURS = {
     "purple": (0.52, 0.16, 0.68),
     "pink": (0.95, 0.35, 0.62),
 }
+LABELS = {"content": CONTENTS, "style": STYLES, "layout": LAYOUTS, "colour": tuple(COLOURS)}
 CELL_CENTRES = (14.0, 32.0, 50.0)  # pixels; an object of the largest radius just fits at the border
 
 Images = NDArray[np.float32]
@@ -70,33 +71,39 @@ def render(scenes: Sequence[Scene]) -> Rendered:
     """Draw the scenes. Raises ``ValueError`` for a label that the world does not have."""
     pairs = [_render_one(scene) for scene in scenes]
     masks = np.stack([mask for _, mask in pairs])
-    return Rendered(np.stack([image for image, _ in pairs]), masks, np.stack([_box(m) for m in masks]))
+    return Rendered(np.stack([image for image, _ in pairs]), masks, np.stack([box_of(m) for m in masks]))
 
 
-def _box(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def box_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The tightest box x0, y0, x1, y1 around a mask (64, 64)."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
 
 
 def _render_one(scene: Scene) -> tuple[Images, NDArray[np.bool_]]:
-    _check(scene)
+    check_labels(scene, LABELS)
     rng = np.random.default_rng(scene.seed)
     cell = LAYOUTS.index(scene.layout)
-    centre_x, centre_y = np.array([CELL_CENTRES[cell % 3], CELL_CENTRES[cell // 3]]) + rng.uniform(-2, 2, 2)
+    centre = np.array([CELL_CENTRES[cell % 3], CELL_CENTRES[cell // 3]]) + rng.uniform(-2, 2, 2)
+    distance, dx, dy = place(scene.content, centre, rng)
+    return paint(scene.style, scene.colour, distance, (dx, dy), rng), distance < 0
+
+
+def place(content: str, centre: NDArray[np.float64], rng: np.random.Generator) -> tuple[Images, Images, Images]:
+    """An object of drawn size and rotation at ``centre`` (x, y): pixels (64, 64) to its outline, negative inside, and
+    the offsets in x and y from its centre.
+    """
     radius = rng.uniform(9.5, 12.0)
     turn = rng.uniform(-0.3, 0.3)
     ys, xs = np.mgrid[:SIZE, :SIZE].astype(np.float32) + np.float32(0.5)
-    dx, dy = xs - np.float32(centre_x), ys - np.float32(centre_y)
+    dx, dy = xs - np.float32(centre[0]), ys - np.float32(centre[1])
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     x, y = (cos * dx + sin * dy) / np.float32(radius), (-sin * dx + cos * dy) / np.float32(radius)
-    distance = SHAPES[scene.content](x, y) * np.float32(radius)
-    colour = np.clip(np.array(COLOURS[scene.colour]) + rng.uniform(-0.06, 0.06, 3), 0, 1)
-    image = _paint(scene.style, distance, dx, dy, colour, rng)
-    return np.clip(image, 0, 1).astype(np.float32), distance < 0
+    return SHAPES[content](x, y) * np.float32(radius), dx, dy
 
 
-def _check(scene: Scene) -> None:
-    known = {"content": CONTENTS, "style": STYLES, "layout": LAYOUTS, "colour": tuple(COLOURS)}
+def check_labels(scene: object, known: Mapping[str, Sequence[str]]) -> None:
+    """Raises ``ValueError`` for a field of ``scene`` that is not among the names ``known`` for it."""
     for field, names in known.items():
         if getattr(scene, field) not in names:
             raise ValueError(f"{field} must be one of {list(names)}. Got {getattr(scene, field)!r}.")
@@ -106,6 +113,14 @@ def _cover(distance: Plane) -> Plane:
     """Anti-aliased coverage of a pixel by the region where ``distance`` (pixels) is negative."""
     coverage: Plane = np.clip(0.5 - distance, 0, 1)
     return coverage
+
+
+def paint(
+    style: str, colour: str, distance: Images, offsets: tuple[Images, Images], rng: np.random.Generator
+) -> Images:
+    """The picture (64, 64, 3) in [0, 1] of everything inside of ``distance`` in a drawn shade of ``colour``."""
+    shade = np.clip(np.array(COLOURS[colour]) + rng.uniform(-0.06, 0.06, 3), 0, 1)
+    return np.clip(_paint(style, distance, *offsets, shade, rng), 0, 1).astype(np.float32)
 
 
 def _paint(

@@ -5,12 +5,13 @@ Only click is imported here; every command brings in what it needs, so that ``ou
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from outcrop.console import fail, progress
+from outcrop.console import ended_by_sigterm, fail, progress
 
 EXTRA = "pip install 'outcrop[capture]'"
 
@@ -24,7 +25,8 @@ def commands() -> None:
 def main() -> None:
     """Entry point of the ``outcrop`` command."""
     try:
-        commands.main(standalone_mode=False)
+        with ended_by_sigterm():
+            commands.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         fail("Interrupted. What was committed is safe; run the same command again to go on.", code=130)
     except click.ClickException as error:
@@ -61,13 +63,29 @@ def main() -> None:
 @click.option("--seed", type=int, help="The first seed.")
 @click.option("--per-prompt", type=int, help="Images of every prompt.")
 @click.option("--device", help="cpu, cuda, ...")
-@click.option("--dry-run", is_flag=True, help="Only say what it would take.")
+@click.option("--memory", help="The most that recorded data may take in memory, such as 2GiB (the model excluded).")
+@click.option(
+    "--rank", "rank_text", metavar="I/N", help="Do one part of N (default: as torchrun or a SLURM array says)."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, from two trial samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def capture(config: Path | None, out: Path, *, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def capture(
+    config: Path | None,
+    out: Path,
+    *,
+    memory: str | None,
+    rank_text: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Generate images and record activations, from a YAML CONFIG, from flags, or both (flags win).
 
-    An interrupted capture goes on when the same command is given again.
+    An interrupted capture goes on when the same command is given again. Several processes may share the work: under
+    torchrun, accelerate launch or in a SLURM array, each makes its part of the shards.
     """
+    from outcrop.capture.memory import parse_size
+    from outcrop.capture.ranks import Rank
     from outcrop.capture.spec import parse_spec, read_spec_fields
 
     fields = read_spec_fields(config) if config else {}
@@ -76,16 +94,24 @@ def capture(config: Path | None, out: Path, *, dry_run: bool, as_json: bool, **f
     if missing:
         raise click.UsageError(f"Give a CONFIG, or --{missing[0]} (and --prompts or --prompt).")
     spec = parse_spec(fields, where=str(config or "the flags"))
+    cap = parse_size(memory) if memory else None
+    rank = Rank.parse(rank_text) if rank_text else Rank.from_environment(os.environ)
     if dry_run:
         from outcrop.capture.forecast import forecast
 
-        expected = forecast(spec, out)
+        expected = forecast(spec, out, memory=cap)
         click.echo(json.dumps(expected.as_dict()) if as_json else expected.to_text())
+        expected.check_room()
         return
     from outcrop.capture.run import capture as run
+    from outcrop.capture.run import capture_share
 
     with progress("capture", "images") as update:
-        ds = run(spec, out, progress=update)
+        if rank is not None and rank.world > 1:
+            share = capture_share(spec, out, rank, progress=update, memory=cap)
+            click.echo(json.dumps(share.as_dict()) if as_json else f"{out}: {share.to_text()}")
+            return
+        ds = run(spec, out, progress=update, memory=cap)
     summary = {"path": str(out), "samples": len(ds), "sites": len(ds.sites), "steps": len(ds.steps)}
     click.echo(json.dumps(summary) if as_json else f"{out}: {ds!r}")
 
@@ -152,6 +178,8 @@ def sites(model: str, *, part: str, meta: bool, as_json: bool, **size: int | Non
 @click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
 @click.option("--group-by", multiple=True, help="Sample columns that training and test never share.")
 @click.option("--folds", type=int)
+@click.option("--permutations", type=int, help="Refits with permuted labels, for p-values (default: none).")
+@click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @click.option("--json", "as_json", is_flag=True)
@@ -203,7 +231,9 @@ def inspect(dataset: Path) -> None:
 
 @commands.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-def validate(dataset: Path) -> None:
+@click.option("--replay", "count", type=int, metavar="K", help="Make K samples again from their seeds, and compare.")
+@click.option("--device", help="Where to replay (default: where the data set was captured).")
+def validate(dataset: Path, count: int | None, device: str | None) -> None:
     """Check every file, checksum and value of DATASET and list every fault; exit code 1 if there is an error."""
     from outcrop.data.validate import validate_dataset
 
@@ -213,6 +243,13 @@ def validate(dataset: Path) -> None:
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
         fail(f"{dataset}: {errors} errors", code=1)
+    if count is not None:
+        from outcrop.capture.replay import replay
+
+        result = replay(dataset, count, device=device)
+        click.echo(result.to_text())
+        if not result.passed:
+            fail(f"{dataset}: the replay failed", code=1)
     click.echo(f"{dataset}: no errors")
 
 

@@ -1,5 +1,6 @@
 """What commands share on a terminal: progress, and errors that fit on one screen."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,16 @@ class _PlainProgress:
         spent, fresh = time.monotonic() - self.started, done - self.first
         left = f", about {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
         click.echo(f"{self.title}: {done} of {total} {self.unit}{left}", err=True)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM, by which batch systems end a job, ends the body as Ctrl-C does: with what is at hand brought to disk."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: str, *, code: int) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from outcrop.capture.run import capture
 from outcrop.capture.source import DiffusersSource, open_source
 from outcrop.capture.spec import CaptureSpec, parse_spec
+from outcrop.data.dataset import Dataset
 from outcrop.data.samples import Sample
 
 WIDTH = 16
@@ -92,3 +94,9 @@ def new_spec(tiny_model: Path) -> Callable[..., CaptureSpec]:
         return parse_spec(fields | changes, where="the test")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whole(new_spec: Callable[..., CaptureSpec], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The uninterrupted capture of ``new_spec()``."""
+    return capture(new_spec(), tmp_path_factory.mktemp("whole") / "ds")

@@ -11,7 +11,7 @@ from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import DataError
 from outcrop.data.samples import Sample
 from outcrop.data.schema import STORED_DTYPE, DatasetRecord, DType
-from outcrop.data.shard import encode_shard
+from outcrop.data.shard import fill_shard
 
 Make = Callable[..., DatasetRecord]
 HOSTILE = [
@@ -30,7 +30,7 @@ HOSTILE = [
 def encoded(new_record: Make, new_samples: Callable[..., list[Sample]], new_columns: Callable[..., dict]) -> Callable:
     def encode(dtype: DType = "float16"):
         record = new_record(dtype=dtype)
-        return encode_shard(record, 0, new_samples(3), new_columns(record, range(3)))
+        return fill_shard(record, 0, new_samples(3), new_columns(record, range(3)))
 
     return encode
 
@@ -49,7 +49,7 @@ def test_plain_h5py_reads_contiguous_arrays_at_the_journaled_offsets(
     path.write_bytes(shard.content)
     expected = new_columns(new_record(dtype=dtype), range(3))
     with h5py.File(path, "r") as file:
-        for name, column in shard.record.columns.items():
+        for name, column in shard.record().columns.items():
             array = file["activations"][name]
             assert array.chunks is None
             assert array.compression is None
@@ -88,7 +88,7 @@ def test_any_text_comes_back_as_it_was(tmp_path: Path, new_record: Make, new_col
     record = new_record(labels=("content",), planned=1)
     sample = Sample("00" * 8, text, 0, text, text, {"content": text})
     path = tmp_path / "s.h5"
-    path.write_bytes(encode_shard(record, 0, [sample], new_columns(record, range(1))).content)
+    path.write_bytes(fill_shard(record, 0, [sample], new_columns(record, range(1))).content)
     row = open_dataset(path).samples.iloc[0]
     assert [row["prompt"], row["template"], row["negative_prompt"], row["content"]] == [text] * 4
 
@@ -101,4 +101,4 @@ def test_an_array_that_is_not_what_the_record_says_is_refused(
     columns = new_columns(record, range(3))
     wrong = columns["mid_block"][:, :, :2] if fault == "shape" else columns["mid_block"].astype("<f4")
     with pytest.raises(DataError, match=r"site 'mid_block' must have shape \(2, 3, 4\) and dtype <f2"):
-        encode_shard(record, 0, new_samples(3), columns | {"mid_block": wrong})
+        fill_shard(record, 0, new_samples(3), columns | {"mid_block": wrong})

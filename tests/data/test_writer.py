@@ -1,7 +1,6 @@
 """Writing: journal, resume, conflicts, locks and full disks."""
 
 import os
-import resource
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,38 +10,30 @@ import pytest
 
 from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import ConflictError, DataError, StorageError
+from outcrop.data.journal import read_journal
 from outcrop.data.schema import DatasetRecord
-from outcrop.data.writer import open_writer, read_journal
+from outcrop.data.writer import open_writer
 
 Make = Callable[..., DatasetRecord]
 Write = Callable[..., None]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def in_child(action: Callable[[], None]) -> int:
-    """Run ``action`` in another process; its exit status: 0, 3 for a StorageError, 4 for a ConflictError."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    status = 1
-    try:
-        action()
-        status = 0
-    except StorageError:
-        status = 3
-    except ConflictError:
-        status = 4
-    finally:
-        os._exit(status)
+Contents = Callable[[Path], dict[str, bytes]]
+InChild = Callable[..., int]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
 @pytest.mark.parametrize("torn", [b"", b'{"index":1,"fi'])
 def test_a_resumed_data_set_is_the_same_as_an_uninterrupted_one(
-    folder: Path, tmp_path: Path, write: Write, new_record: Make, new_samples: Callable, kept: int, torn: bytes
+    folder: Path,
+    tmp_path: Path,
+    write: Write,
+    new_record: Make,
+    new_samples: Callable,
+    contents: Contents,
+    *,
+    kept: int,
+    torn: bytes,
 ) -> None:
     resumed = tmp_path / "resumed"
     shutil.copytree(folder, resumed)
@@ -75,7 +66,7 @@ def test_a_bad_line_inside_the_journal_is_an_error(folder: Path) -> None:
     ],
 )
 def test_another_configuration_is_refused_and_told_apart(
-    folder: Path, new_record: Make, changes: dict[str, object], message: str
+    folder: Path, new_record: Make, contents: Contents, changes: dict[str, object], message: str
 ) -> None:
     before = contents(folder)
     with (
@@ -107,7 +98,9 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path, new_record:
         pass
 
 
-def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path, new_record: Make) -> None:
+def test_a_second_writer_is_refused_while_the_first_is_at_work(
+    tmp_path: Path, new_record: Make, in_child: InChild
+) -> None:
     def second() -> None:
         with open_writer(tmp_path / "ds", new_record()):
             pass
@@ -130,23 +123,6 @@ def test_a_data_set_larger_than_the_disk_is_refused_at_once(tmp_path: Path, new_
         open_writer(tmp_path, new_record(planned=10**14)),
     ):
         pass
-
-
-@pytest.mark.parametrize("limit", [0, 300, 2000, 6000])
-def test_a_full_disk_is_told_and_leaves_what_was_committed(
-    folder: Path, tmp_path: Path, write: Write, new_record: Make, new_samples: Callable, limit: int
-) -> None:
-    """No file may grow beyond ``limit`` bytes: writing fails as it does on a full disk."""
-    target = tmp_path / "full"
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        write(target, new_record(), new_samples())
-
-    assert in_child(limited) == 3
-    assert not list(target.rglob("*.partial"))
-    write(target, new_record(), new_samples())
-    assert contents(target) == contents(folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 or sys.platform != "linux", reason="root may write anywhere")

@@ -1,27 +1,32 @@
 """Intervals over groups cover what they should."""
 
 import numpy as np
+import pytest
 
 from outcrop.probes.intervals import group_intervals
 
 
-def coverage(*, clustered: bool) -> float:
-    """Share of 95 % intervals over 30 groups that hold the true accuracy, where groups differ much."""
+def coverage(*, groups: int, clustered: bool, trials: int) -> float:
+    """Share of 95 % intervals over groups of 10 rows that hold the true accuracy, where groups differ much."""
     rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(30), 10)
+    codes = np.repeat(np.arange(groups), 10)
     held = 0
-    for trial in range(200):
-        ease = rng.beta(2, 2, size=30)
-        correct = rng.random(300) < ease[groups]
-        units = [groups] if clustered else [np.arange(300)]
-        low, high = group_intervals(correct[None], units, confidence=0.95, bootstraps=200, seed=trial)
+    for trial in range(trials):
+        ease = rng.beta(2, 2, size=groups)
+        correct = rng.random(len(codes)) < ease[codes]
+        units = [codes] if clustered else [np.arange(len(codes))]
+        low, high = group_intervals(correct[None], units, confidence=0.95, bootstraps=400, seed=trial)
         held += int(low[0] <= 0.5 <= high[0])
-    return held / 200
+    return held / trials
 
 
-def test_groups_are_covered_and_rows_alone_would_not_be() -> None:
-    assert 0.88 <= coverage(clustered=True) <= 0.99
-    assert coverage(clustered=False) < 0.8
+@pytest.mark.parametrize("groups", [8, 30])
+def test_95_percent_of_intervals_hold_the_truth_give_or_take_three_errors(groups: int) -> None:
+    assert abs(coverage(groups=groups, clustered=True, trials=300) - 0.95) <= 3 * np.sqrt(0.95 * 0.05 / 300)
+
+
+def test_rows_alone_would_not_be_covered() -> None:
+    assert coverage(groups=30, clustered=False, trials=100) < 0.8
 
 
 def test_two_partitions_are_wider_than_one() -> None:

@@ -115,7 +115,7 @@ def test_stored_weights_are_in_units_of_the_raw_features(d: int) -> None:
     expected = model.decision_function(scaled.transform(x))
     scores = x @ weights.coef.T + weights.intercept
     np.testing.assert_allclose(
-        scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=0.1
+        scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=0.2
     )
 
 

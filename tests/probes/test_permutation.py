@@ -80,4 +80,5 @@ def test_a_property_of_the_group_has_no_p_value() -> None:
 def test_q_values_are_benjamini_and_hochbergs() -> None:
     p_values = np.random.default_rng(0).random(40) ** 3
     np.testing.assert_allclose(adjusted(p_values), false_discovery_control(p_values))
+    np.testing.assert_allclose(adjusted(p_values, dependent=True), false_discovery_control(p_values, method="by"))
     assert np.isnan(adjusted(np.array([0.01, np.nan, 0.5]))).tolist() == [False, True, False]

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from outcrop.data.errors import InputError
-from outcrop.probes.properties import ConfoundedWarning, choose_targets, cramers_v, encode, warn_if_confounded
+from outcrop.probes.properties import (
+    ConfoundedWarning,
+    choose_targets,
+    cramers_v,
+    encode,
+    warn_if_aliased,
+    warn_if_confounded,
+)
 
 
 def test_missing_and_empty_labels_have_no_class() -> None:
@@ -56,3 +63,26 @@ def test_confounded_properties_are_warned_of() -> None:
     with pytest.warns(ConfoundedWarning, match=r"'content' and 'copy' are confounded"):
         assert warn_if_confounded(targets) == (("content", "copy"),)
     assert cramers_v(targets[0], targets[2]) < 0.3
+
+
+def test_a_property_that_the_others_determine_together_is_warned_of() -> None:
+    """The count of two attributes: neither tells it alone, and one direction of the three classes is their sum."""
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(2, size=(2, 200))
+    values = {"hat": first, "coat": second, "clothes": first + second, "style": rng.integers(4, size=200)}
+    targets = [encode(pd.Series(codes), name=name) for name, codes in values.items()]
+    assert warn_if_confounded(targets) == ()
+    with pytest.warns(ConfoundedWarning, match=r"'hat' \(1 of its directions\).*'clothes' \(1 of its directions\)"):
+        found = warn_if_aliased(targets)
+    assert found == (("hat", 1), ("coat", 1), ("clothes", 1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_free_properties_are_not_warned_of_nor_are_known_pairs_again() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=100)
+    free = [encode(pd.Series(rng.integers(3, size=100)), name=name) for name in "abc"]
+    assert warn_if_aliased(free) == ()
+    pair = [encode(pd.Series(codes), name="x"), encode(pd.Series(-codes), name="y")]
+    assert warn_if_aliased([*free, *pair], confounded=[("x", "y")]) == ()
+    assert warn_if_aliased(pair[:1]) == ()

@@ -55,6 +55,27 @@ def test_templates_suffice_where_every_seed_occurs_once() -> None:
     assert_apart(splits, samples)
 
 
+def test_a_combination_is_kept_apart_and_its_parts_are_not() -> None:
+    content, style = np.arange(240) % 6, np.arange(240) // 6 % 5
+    samples = pd.DataFrame({"content": content, "style": style, "seed": np.arange(240)})
+    targets = [Target("content", content, tuple("abcdef")), Target("style", style, tuple("abcde"))]
+    splits = make_splits(samples, targets, group_by=("content * style", "seed"), folds=4, seed=0)
+    assert splits.grouping.name == "content * style"
+    for fold in splits.folds:
+        pairs = [set(zip(content[rows], style[rows], strict=True)) for rows in (fold.train, fold.test)]
+        assert not pairs[0] & pairs[1]
+        assert set(content[fold.train]) == set(range(6))
+        assert set(style[fold.train]) == set(range(5))
+
+
+def test_an_empty_part_leaves_its_sample_alone_and_an_unknown_one_is_named() -> None:
+    samples = pd.DataFrame({"content": ["a", "a", "b", "b", None, None], "style": list("xxyyxx")})
+    splits = make_splits(samples, [], group_by=("content*style",), folds=3, seed=0)
+    assert splits.describe()["units"] == {"content*style": 4}
+    with pytest.raises(InputError, match=r"'styl', which is no sample column.*'style'"):
+        make_splits(samples, [], group_by=("content * styl",), folds=3, seed=0)
+
+
 def test_components_serve_where_columns_cross_within_islands() -> None:
     island = np.arange(120) // 10
     samples = pd.DataFrame({"template": 2 * island + np.arange(120) % 2, "seed": 5 * island + np.arange(120) // 2 % 5})

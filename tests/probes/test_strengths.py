@@ -1,4 +1,4 @@
-"""The strength is chosen inside the training folds, wherever on the path its loss is least."""
+"""The strength is chosen inside the training folds, wherever on the path it predicts best."""
 
 import numpy as np
 import pandas as pd
@@ -31,15 +31,24 @@ def test_a_loss_that_rises_before_it_falls_does_not_end_the_path() -> None:
     for seed in range(4):
         x, target, splits = full_grid(nuisance=6.0, effect=1.0, seed=seed)
         choice = choose_strengths(x, TaskStack.of([target]), splits, strengths=STRENGTHS)
-        assert (choice.losses[:, 0].argmin(1) > 4).all()
-        assert (choice.strengths >= 0.3).all()
+        assert (choice.strengths >= 0.1).all()
+        assert (choice.hits[:, 0].max(1) > choice.hits[:, 0, 0]).all()
 
 
-def test_nothing_to_be_found_takes_a_strong_penalty() -> None:
-    x, target, splits = full_grid(nuisance=0.0, effect=0.0, seed=0)
-    choice = choose_strengths(x, TaskStack.of([target]), splits, strengths=STRENGTHS)
-    assert (choice.strengths < 0.1).all()
+def test_rows_that_are_fitted_and_no_better_predicted_end_the_path() -> None:
+    _, target, splits = full_grid(nuisance=0.0, effect=0.0, seed=0)
+    noise = np.random.default_rng(0).standard_normal((144, 300)).astype(np.float32)
+    choice = choose_strengths(noise, TaskStack.of([target]), splits, strengths=STRENGTHS)
     assert np.isinf(choice.losses[:, 0, -1]).all()
+    assert (choice.hits[:, 0, -1] == -1).all()
+
+
+def test_the_loss_decides_between_strengths_of_equal_hits() -> None:
+    x, target, splits = full_grid(nuisance=0.0, effect=20.0, seed=0)
+    choice = choose_strengths(x, TaskStack.of([target]), splits, strengths=(1.0, 10.0))
+    assert (choice.hits[:, 0, 0] == choice.hits[:, 0, 1]).all()
+    assert (choice.losses[:, 0, 1] < choice.losses[:, 0, 0]).all()
+    assert (choice.strengths == 10.0).all()
 
 
 def test_test_rows_have_no_say() -> None:

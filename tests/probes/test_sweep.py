@@ -8,7 +8,7 @@ import pytest
 
 from outcrop.data.errors import DataError, InputError
 from outcrop.probes.sweep import ProbeSpec, probe
-from outcrop.probes.table import COLUMNS
+from outcrop.probes.table import CODED, COLUMNS, PERMUTED
 
 BRIEF = ProbeSpec(group_by=("template",), bootstraps=200, strengths=(1e-3, 1e-1, 10.0))
 
@@ -28,6 +28,10 @@ def test_a_planted_property_is_found_at_its_site_and_step_alone(recording) -> No
     assert (elsewhere["low"] <= elsewhere[["chance", "majority"]].max(axis=1)).mean() > 0.9
     nothing = frame[frame["property"] == "style"]
     assert nothing["selectivity"].abs().mean() < 0.15
+    assert found["auroc"] > 0.98
+    assert found["macro_f1"] > 0.9
+    assert found["log_loss"] < 0.4
+    assert np.abs(elsewhere["auroc"] - 0.5).max() < 0.15
     assert np.abs(elsewhere["balanced_accuracy"] - elsewhere["chance"]).max() < 0.1
 
 
@@ -45,6 +49,18 @@ def test_memorised_groups_are_not_mistaken_for_a_property(recording) -> None:
     recording.arrays["up.1", 0] = np.eye(12, dtype=np.float32)[template] * 5
     spec = ProbeSpec(group_by=("template",), sites=("up.1",), steps=(0,), bootstraps=100)
     assert (probe(recording, spec=spec).frame["accuracy"] < 0.5).all()
+
+
+def test_combinations_learnt_by_heart_are_not_mistaken_for_properties(recording) -> None:
+    """Two properties in directions of their own are read in unseen pairs; a direction for each pair tells nothing."""
+    rng = np.random.default_rng(0)
+    content, style = (pd.factorize(recording.labels[name], sort=True)[0] for name in ("content", "style"))
+    recording.arrays["up.1", 0] = np.concatenate([np.eye(3)[content], np.eye(4)[style]], axis=1)
+    recording.arrays["up.1", 1] = rng.standard_normal((12, 12))[4 * content + style]
+    spec = ProbeSpec(group_by=("content * style",), folds=3, sites=("up.1",), steps=(0, 1), bootstraps=20)
+    accuracy = probe(recording, spec=spec).frame.set_index(["property", "step"])["accuracy"]
+    assert (accuracy.xs(0, level="step") > 0.95).all()
+    assert (accuracy.xs(1, level="step") < 0.7).all()
 
 
 def test_the_same_seed_gives_the_same_table(recording) -> None:
@@ -91,11 +107,22 @@ def test_controls_are_averaged_and_have_a_band(recording) -> None:
 def test_p_values_stand_out_where_the_property_was_planted(recording) -> None:
     spec = ProbeSpec(group_by=("template",), permutations=59, controls=1, bootstraps=20, strengths=(0.1,))
     frame = probe(recording, spec=spec).frame
-    assert tuple(frame.columns) == (*COLUMNS, "p_value", "q_value")
+    assert tuple(frame.columns) == (*COLUMNS, *PERMUTED)
     planted = (frame["property"] == "content") & (frame["site"] == "mid") & (frame["step"] == 1)
     assert frame.loc[planted, "p_value"].item() == 1 / 60
     assert (frame["q_value"] >= frame["p_value"]).all()
+    assert (frame["q_value_dependent"] >= frame["q_value"]).all()
     assert 0.3 < frame.loc[~planted, "p_value"].mean() < 0.7
+
+
+def test_labels_that_can_be_read_cost_fewer_bits(recording) -> None:
+    spec = ProbeSpec(group_by=("template",), code_length=True, controls=1, bootstraps=20, strengths=(0.01, 1.0))
+    frame = probe(recording, spec=spec).frame
+    assert tuple(frame.columns) == (*COLUMNS, *CODED)
+    planted = (frame["property"] == "content") & (frame["site"] == "mid") & (frame["step"] == 1)
+    assert frame.loc[planted, "compression"].item() > 1.5
+    assert (frame.loc[~planted, "compression"] < 1.1).all()
+    np.testing.assert_allclose(frame["code_length"] * frame["compression"], np.log2(frame["classes"]))
 
 
 def test_progress_counts_cells(recording) -> None:

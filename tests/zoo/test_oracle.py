@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from outcrop.zoo.oracle import CLASSES, Oracle, load_oracle, save_oracle
-from outcrop.zoo.scenes import draw_scenes, render
+from outcrop.zoo.oracle import Oracle, load_oracle, load_pair_oracle, save_oracle
+from outcrop.zoo.pairs import SHOWN_LABELS, draw_pairs, render_pairs
+from outcrop.zoo.scenes import LABELS, draw_scenes, render
 
 
 def test_it_gives_a_name_and_a_confidence_for_every_label(tmp_path: Path) -> None:
@@ -17,9 +18,17 @@ def test_it_gives_a_name_and_a_confidence_for_every_label(tmp_path: Path) -> Non
     read = load_oracle(tmp_path / "models" / "oracle.safetensors").read(images)
     assert set(read) == {"content", "style", "layout", "colour"}
     for label, (names, confidence) in read.items():
-        assert set(names) <= set(CLASSES[label])
+        assert set(names) <= set(LABELS[label])
         assert confidence.shape == (5,)
-        assert ((confidence >= 1 / len(CLASSES[label])) & (confidence <= 1)).all()
+        assert ((confidence >= 1 / len(LABELS[label])) & (confidence <= 1)).all()
+
+
+def test_the_oracle_of_two_objects_has_labels_of_its_own(tmp_path: Path) -> None:
+    save_oracle(Oracle(SHOWN_LABELS), tmp_path / "pair-oracle.safetensors")
+    read = load_pair_oracle(tmp_path / "pair-oracle.safetensors").read(render_pairs(draw_pairs(5, seed=0)).images)
+    assert {label: set(names) <= set(SHOWN_LABELS[label]) for label, (names, _) in read.items()} == dict.fromkeys(
+        SHOWN_LABELS, True
+    )
 
 
 def test_what_is_saved_is_what_is_loaded_to_half_precision(tmp_path: Path) -> None:

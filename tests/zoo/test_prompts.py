@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 import yaml
 
-from outcrop.zoo.prompts import CONTENT_WORDS, LAYOUT_WORDS, STYLE_WORDS, TEMPLATES, draw_prompt, write_prompt
+from outcrop.zoo.pairs import RELATIONS, PairScene, draw_pairs
+from outcrop.zoo.prompts import (
+    CONTENT_WORDS,
+    LAYOUT_WORDS,
+    PAIR_TEMPLATES,
+    RELATION_WORDS,
+    STYLE_WORDS,
+    TEMPLATES,
+    draw_pair_prompt,
+    draw_prompt,
+    write_pair_prompt,
+    write_prompt,
+)
 from outcrop.zoo.scenes import CONTENTS, LAYOUTS, STYLES, Scene, draw_scenes
 from outcrop.zoo.training.tokenizer import MAX_LENGTH, build_tokenizer
 
@@ -19,7 +31,12 @@ def scenes() -> list[Scene]:
 
 
 def test_every_label_has_words_of_its_own() -> None:
-    for names, table in ((CONTENTS, CONTENT_WORDS), (STYLES, STYLE_WORDS), (LAYOUTS, LAYOUT_WORDS)):
+    for names, table in (
+        (CONTENTS, CONTENT_WORDS),
+        (STYLES, STYLE_WORDS),
+        (LAYOUTS, LAYOUT_WORDS),
+        (RELATIONS, RELATION_WORDS),
+    ):
         assert set(table) == set(names)
         words = [word for options in table.values() for word in options]
         assert len(set(words)) == len(words)
@@ -41,10 +58,20 @@ def test_a_prompt_names_content_style_and_layout(
         assert scene.colour not in bare.split()
 
 
+@pytest.mark.parametrize("template", range(len(PAIR_TEMPLATES)))
+def test_a_prompt_of_two_says_which_stands_in_which_relation_to_which(template: int) -> None:
+    for pair in draw_pairs(50, seed=2):
+        prompt = write_pair_prompt(pair, template=template, colour=False)
+        assert pair.style in prompt.split()
+        assert prompt.index(f" {pair.first}") < prompt.index(pair.relation) < prompt.index(f" {pair.second}")
+
+
 def test_articles_are_english() -> None:
     orange = write_prompt(Scene("star", "outlined", "centre", "orange", 0), template=0, colour=True)
     assert orange.startswith("an outlined orange star")
     assert write_prompt(Scene("star", "flat", "top", "red", 0), template=0, colour=False) == "a flat star at the top"
+    pair = PairScene("square", "star", "above", "flat", "red", 0)
+    assert write_pair_prompt(pair, synonyms=(0, 1, 0, 1), colour=True) == "a flat red square over an asterisk"
 
 
 def test_drawn_prompts_depend_on_the_generator_alone(scenes: list[Scene]) -> None:
@@ -68,7 +95,8 @@ def test_the_demo_uses_the_words_that_the_model_was_trained_on() -> None:
 def test_the_tokenizer_knows_every_word_as_one_token_and_holds_every_prompt(scenes: list[Scene]) -> None:
     tokenizer = build_tokenizer(prompts=2000)
     rng = np.random.default_rng(0)
-    for prompt in [draw_prompt(scene, rng) for scene in scenes]:
+    pairs = [draw_pair_prompt(pair, rng) for pair in draw_pairs(400, seed=1)]
+    for prompt in [*(draw_prompt(scene, rng) for scene in scenes), *pairs]:
         ids = tokenizer(prompt)["input_ids"]
         assert len(ids) <= MAX_LENGTH
         assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ,", ",").strip() == prompt

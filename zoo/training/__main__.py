@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from outcrop.zoo.oracle import save_oracle
+from outcrop.zoo.scenes import Scene
 from outcrop.zoo.training.autoencoder import encode, psnr, train_autoencoder
-from outcrop.zoo.training.data import SceneSet, draw_scene_set
+from outcrop.zoo.training.data import SceneSet, draw_pair_set, draw_scene_set
 from outcrop.zoo.training.denoiser import bind_pipeline, build_unet, train_denoiser
-from outcrop.zoo.training.loop import Trainer
+from outcrop.zoo.training.loop import Schedule, Trainer
 from outcrop.zoo.training.oracle import train_oracle
 from outcrop.zoo.training.text import build_text_encoder, teach_words
 from outcrop.zoo.training.tokenizer import build_tokenizer
@@ -24,14 +25,14 @@ from outcrop.zoo.training.tokenizer import build_tokenizer
 LOG = logging.getLogger(__name__)
 
 
-def _latents(vae: AutoencoderTiny, data: SceneSet, cache: Path) -> Tensor:
+def _latents(vae: AutoencoderTiny, images: Tensor, cache: Path) -> Tensor:
     """Encoding takes minutes: a run that goes on finds the latents of the first one."""
     if not cache.exists():
-        save_file({"latents": encode(vae, data.images)}, cache)
+        save_file({"latents": encode(vae, images)}, cache)
     return load_file(cache)["latents"]
 
 
-def _untrained_denoiser(data: SceneSet, trainer: Trainer) -> StableDiffusionPipeline:
+def _untrained_denoiser(data: SceneSet[Scene], trainer: Trainer) -> StableDiffusionPipeline:
     """A pipeline in which all but the denoiser is trained."""
     vae = train_autoencoder(data, trainer, steps=1_250)
     LOG.info("autoencoder: %.1f dB", psnr(vae, draw_scene_set(200, seed=trainer.seed + 5).images))
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished models")
     parser.add_argument("--images", type=int, default=24_000, help="training pictures to render")
     parser.add_argument("--steps", type=int, default=6_500, help="denoiser steps of 40 pictures")
+    parser.add_argument("--pairs", type=int, default=10_000, help="pictures of two objects, for the second stage")
+    parser.add_argument("--pair-steps", type=int, default=2_500, help="denoiser steps of the second stage")
     parser.add_argument("--start-from", type=Path, help="go on from this pipeline's weights, such as zoo/models/unet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -62,10 +65,17 @@ def main() -> None:
         pipeline = StableDiffusionPipeline.from_pretrained(options.start_from, dtype=torch.float32)
     else:
         pipeline = _untrained_denoiser(data, trainer)
-    latents = _latents(pipeline.vae, data, options.out / "latents.safetensors")
-    train_denoiser(pipeline, latents, data.prompts, trainer, steps=options.steps)
+    latents = _latents(pipeline.vae, data.images, options.out / "latents.safetensors")
+    first = Schedule(options.steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998)
+    train_denoiser(pipeline, latents, data.prompts, trainer, first, stage="denoiser")
+
+    pairs = draw_pair_set(options.pairs, seed=options.seed + 200)
+    latents = torch.cat([latents, _latents(pipeline.vae, pairs.images, options.out / "pair-latents.safetensors")])
+    second = Schedule(options.pair_steps, rate=6e-4, matrix_rate=0.005, ema=0.998, decay_from=0.3)
+    train_denoiser(pipeline, latents, data.prompts + pairs.prompts, trainer, second, stage="pairs")
     pipeline.to(torch.float16).save_pretrained(options.out / "models" / "unet", safe_serialization=True)
-    save_oracle(train_oracle(data, trainer), options.out / "models" / "oracle" / "oracle.safetensors")
+    for name, shown in (("oracle", data), ("pair-oracle", pairs)):
+        save_oracle(train_oracle(shown, trainer, stage=name), options.out / "models" / "oracle" / f"{name}.safetensors")
     LOG.info("wrote %s", options.out / "models")
 
 

@@ -5,7 +5,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from torch.nn import functional
 
-from outcrop.zoo.scenes import LAYOUTS
+from outcrop.zoo.scenes import LAYOUTS, Scene
 from outcrop.zoo.training.data import SceneSet
 from outcrop.zoo.training.loop import LossFunction, Schedule, Trainer
 
@@ -26,7 +26,7 @@ def build_autoencoder() -> AutoencoderTiny:
     )
 
 
-def train_autoencoder(data: SceneSet, trainer: Trainer, *, steps: int) -> AutoencoderTiny:
+def train_autoencoder(data: SceneSet[Scene], trainer: Trainer, *, steps: int) -> AutoencoderTiny:
     """Train, whiten the latents, and let the decoder settle on slightly noisy ones. Returns the model in eval mode."""
     torch.manual_seed(trainer.seed)
     model = build_autoencoder()
@@ -40,7 +40,7 @@ def train_autoencoder(data: SceneSet, trainer: Trainer, *, steps: int) -> Autoen
     return model.eval()
 
 
-def _loss(model: AutoencoderTiny, data: SceneSet, *, noise: float) -> LossFunction:
+def _loss(model: AutoencoderTiny, data: SceneSet[Scene], *, noise: float) -> LossFunction:
     """L1 and L2 on pixels, L1 on their differences (which keeps strokes sharp)."""
     cells = torch.tensor([divmod(LAYOUTS.index(scene.layout), 3) for scene in data.scenes])
 

@@ -1,6 +1,7 @@
-"""The model card of ``outcrop:unet``: text, sample grid and training curve, all from measured figures."""
+"""The model card of ``outcrop:unet``: text, sample grids and training curve, all from measured figures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +11,74 @@ from jinja2 import Template
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from outcrop.zoo.pairs import RELATIONS
 from outcrop.zoo.scenes import CONTENTS, STYLES
 
+Images = NDArray[np.uint8]
+
 CHANCE = {"content": 1 / 8, "style": 1 / 6, "layout": 1 / 9, "all": 1 / 432}
-CELL, MARGIN = 128, 92
+PAIR_CHANCE = {"contents": 1 / 28, "relation": 1 / 4, "style": 1 / 6, "all": 1 / (28 * 4 * 6)}
+STAGES = ("autoencoder", "decoder", "text", "denoiser", "pairs", "oracle", "pair-oracle")
+CELL, MARGIN, HEAD = 128, 92, 24
 
 
 def write_card(
-    summary: dict[str, Any], table: pd.DataFrame, images: NDArray[np.uint8], *, logs: Path | None, out: Path
+    summary: dict[str, Any],
+    one: tuple[pd.DataFrame, Images],
+    two: tuple[pd.DataFrame, Images],
+    *,
+    logs: Path | None,
+    out: Path,
 ) -> None:
-    """Write ``unet.md``, ``unet-grid.png`` and, where the training's logs are at hand, ``unet-training.png``."""
-    draw_grid(table, images).save(out / "unet-grid.png", optimize=True)
+    """Write ``unet.md``, ``unet-grid.png``, ``unet-pairs.png`` and, where the training's logs are at hand,
+    ``unet-training.png``. ``one`` and ``two``: table and pictures (n, 64, 64, 3) of scenes of one object and of two.
+    """
+    draw_grid(*one).save(out / "unet-grid.png", optimize=True)
+    draw_pair_grid(*two).save(out / "unet-pairs.png", optimize=True)
     if logs is not None:
         plot_training(logs, out / "unet-training.png")
     (out / "unet.md").write_text(card_text(summary))
 
 
-def draw_grid(table: pd.DataFrame, images: NDArray[np.uint8]) -> Image.Image:
+def draw_grid(table: pd.DataFrame, images: Images) -> Image.Image:
     """Contents down, styles across, layouts in turn; the first picture of each, none chosen."""
-    sheet = Image.new("RGB", (MARGIN + CELL * len(STYLES), 24 + CELL * len(CONTENTS)), "white")
-    pen = ImageDraw.Draw(sheet)
     layouts = list(dict.fromkeys(table["layout"]))
+    rows = []
     for row, content in enumerate(CONTENTS):
-        pen.text((6, 24 + CELL * row + CELL // 2 - 6), content, fill="black")
+        wanted = []
         for column, style in enumerate(STYLES):
-            if row == 0:
-                pen.text((MARGIN + CELL * column + 8, 6), style, fill="black")
             layout = layouts[(row * len(STYLES) + column) % len(layouts)]
-            wanted = (table["content"] == content) & (table["style"] == style) & (table["layout"] == layout)
-            picture = Image.fromarray(images[int(np.flatnonzero(wanted)[0])])
-            enlarged = picture.resize((CELL - 4, CELL - 4), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (MARGIN + CELL * column, 24 + CELL * row))
+            fits = (table["content"] == content) & (table["style"] == style) & (table["layout"] == layout)
+            wanted.append(images[int(np.flatnonzero(fits)[0])])
+        rows.append(wanted)
+    return _sheet(rows, down=CONTENTS, across=STYLES)
+
+
+def draw_pair_grid(table: pd.DataFrame, images: Images) -> Image.Image:
+    """First content down, relation across, second content in turn; the first picture of each, none chosen."""
+    rows = []
+    for row, first in enumerate(CONTENTS):
+        wanted = []
+        for column, relation in enumerate(RELATIONS):
+            second = CONTENTS[(row + 1 + column) % len(CONTENTS)]
+            fits = (table["first"] == first) & (table["second"] == second) & (table["relation"] == relation)
+            wanted.append(images[int(np.flatnonzero(fits)[0])])
+        rows.append(wanted)
+    down = [f"{first} ..." for first in CONTENTS]
+    across = [f"{relation} (second in turn)" for relation in RELATIONS]
+    return _sheet(rows, down=down, across=across)
+
+
+def _sheet(rows: list[list[NDArray[np.uint8]]], *, down: Sequence[str], across: Sequence[str]) -> Image.Image:
+    sheet = Image.new("RGB", (MARGIN + CELL * len(across), HEAD + CELL * len(down)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, name in enumerate(across):
+        pen.text((MARGIN + CELL * column + 8, 6), name, fill="black")
+    for row, (name, pictures) in enumerate(zip(down, rows, strict=True)):
+        pen.text((6, HEAD + CELL * row + CELL // 2 - 6), name, fill="black")
+        for column, picture in enumerate(pictures):
+            enlarged = Image.fromarray(picture).resize((CELL - 4, CELL - 4), Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (MARGIN + CELL * column, HEAD + CELL * row))
     return sheet
 
 
@@ -48,9 +86,7 @@ def plot_training(logs: Path, target: Path) -> None:
     """Loss against steps for every stage that left a log."""
     from matplotlib.figure import Figure
 
-    stages = [
-        name for name in ("autoencoder", "decoder", "text", "denoiser", "oracle") if (logs / f"{name}.jsonl").exists()
-    ]
+    stages = [name for name in STAGES if (logs / f"{name}.jsonl").exists()]
     figure = Figure(figsize=(2.6 * len(stages), 2.6), layout="constrained")
     for number, name in enumerate(stages, start=1):
         rows = [json.loads(line) for line in (logs / f"{name}.jsonl").read_text().splitlines()]
@@ -68,5 +104,5 @@ def plot_training(logs: Path, target: Path) -> None:
 def card_text(summary: dict[str, Any]) -> str:
     """The card in Markdown."""
     template = Path(__file__).with_name("card.md.jinja").read_text()
-    text: str = Template(template, keep_trailing_newline=True).render(**summary, chance=CHANCE)
+    text: str = Template(template, keep_trailing_newline=True).render(**summary, chance=CHANCE, pair_chance=PAIR_CHANCE)
     return text

@@ -1,29 +1,49 @@
 """Training data: rendered scenes with prompts, drawn once per seed."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from outcrop.zoo.prompts import draw_prompt
-from outcrop.zoo.scenes import Scene, draw_scenes, render
+from outcrop.zoo.pairs import PairScene, draw_pairs, render_pairs
+from outcrop.zoo.prompts import draw_pair_prompt, draw_prompt
+from outcrop.zoo.scenes import Images, Scene, draw_scenes, render
+
+AnyScene = TypeVar("AnyScene", Scene, PairScene)
 
 
 @dataclass(frozen=True)
-class SceneSet:
+class SceneSet(Generic[AnyScene]):
     """``images`` (n, 3, 64, 64) uint8, with their scenes and three prompts each (a fresh choice per visit)."""
 
     images: Tensor
-    scenes: list[Scene]
+    scenes: list[AnyScene]
     prompts: list[list[str]]
 
 
-def draw_scene_set(n: int, *, seed: int) -> SceneSet:
-    scenes = draw_scenes(n, seed=seed)
-    rng = np.random.default_rng(seed + 1)
+def draw_scene_set(n: int, *, seed: int) -> SceneSet[Scene]:
+    """Pictures of one object."""
+    return _draw(draw_scenes(n, seed=seed), lambda scenes: render(scenes).images, draw_prompt, seed=seed + 1)
+
+
+def draw_pair_set(n: int, *, seed: int) -> SceneSet[PairScene]:
+    """Pictures of two objects."""
+    return _draw(draw_pairs(n, seed=seed), lambda pairs: render_pairs(pairs).images, draw_pair_prompt, seed=seed + 1)
+
+
+def _draw(
+    scenes: list[AnyScene],
+    paint: Callable[[Sequence[AnyScene]], Images],
+    write: Callable[[AnyScene, np.random.Generator], str],
+    *,
+    seed: int,
+) -> SceneSet[AnyScene]:
+    rng = np.random.default_rng(seed)
     parts = []
-    for start in range(0, n, 500):
-        images = render(scenes[start : start + 500]).images
+    for start in range(0, len(scenes), 500):
+        images = paint(scenes[start : start + 500])
         parts.append(torch.from_numpy((images * 255).round().astype(np.uint8)).permute(0, 3, 1, 2).contiguous())
-    return SceneSet(torch.cat(parts), scenes, [[draw_prompt(scene, rng) for _ in range(3)] for scene in scenes])
+    return SceneSet(torch.cat(parts), scenes, [[write(scene, rng) for _ in range(3)] for scene in scenes])

@@ -46,11 +46,12 @@ def train_denoiser(
     latents: Tensor,
     prompts: list[list[str]],
     trainer: Trainer,
+    schedule: Schedule,
     *,
-    steps: int,
+    stage: str,
     batch: int = 40,
 ) -> None:
-    """Train the pipeline's UNet, and its text encoder along, in place.
+    """Train the pipeline's UNet, and its text encoder along, in place; ``stage`` names the checkpoint.
 
     ``latents`` (n, 8, 16, 16) whitened; ``prompts`` gives several wordings per picture.
     """
@@ -71,8 +72,7 @@ def train_denoiser(
         context = encoder(words).last_hidden_state
         return functional.mse_loss(unet(noisy, times, context).sample, target)
 
-    schedule = Schedule(steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998)
-    trainer.run("denoiser", {"unet": unet, "encoder": encoder}, loss, schedule)
+    trainer.run(stage, {"unet": unet, "encoder": encoder}, loss, schedule)
 
 
 def draw_timesteps(n: int, generator: torch.Generator) -> Tensor:

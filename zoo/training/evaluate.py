@@ -2,14 +2,16 @@
 
 Run as ``python -m outcrop.zoo.training.evaluate --out docs/models``.
 
-Every combination of content, style and layout is generated with fixed seeds; the oracle, which never saw a generated
-picture, says what it shows. The agreement with the prompt is given with a 95 % Wilson interval.
+Every combination of content, style and layout, and every ordered pair of contents in every relation, is generated with
+fixed seeds; the oracles, which never saw a generated picture, say what it shows. The agreement with the prompt is given
+with a 95 % Wilson interval.
 """
 
 import argparse
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +19,40 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcrop.capture.source import open_source
+from outcrop.capture.source import DiffusersSource, open_source
 from outcrop.data.samples import Sample
-from outcrop.zoo.oracle import CLASSES, Oracle, load_oracle
-from outcrop.zoo.prompts import write_prompt
-from outcrop.zoo.scenes import COLOURS, CONTENTS, LAYOUTS, STYLES, Scene, draw_scenes, render
+from outcrop.zoo.oracle import Oracle, load_oracle, load_pair_oracle
+from outcrop.zoo.pairs import RELATIONS, PairScene, as_shown, draw_pairs, render_pairs
+from outcrop.zoo.prompts import write_pair_prompt, write_prompt
+from outcrop.zoo.scenes import COLOURS, CONTENTS, LABELS, LAYOUTS, STYLES, Scene, draw_scenes, render
 from outcrop.zoo.training.card import write_card
 
 LOG = logging.getLogger(__name__)
 PROPERTIES = ("content", "style", "layout")
-STEPS, GUIDANCE, BATCH = 20, 3.0, 48
+STEPS, GUIDANCE, BATCH, HELD_OUT = 20, 3.0, 48, 2000
 Z = 1.959964  # of a two-sided 95 % interval
+
+Hits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``table``: a row per generated picture with what was asked and what the oracle read; ``images`` uint8."""
+    """``table``: a row per generated picture with what was asked and what the oracle read (``read_*``); ``images``
+    uint8; ``oracle``: its accuracy on held-out renders.
+    """
 
     table: pd.DataFrame
     images: NDArray[np.uint8]
     oracle: dict[str, float]
 
-    def agreement(self, column: str) -> tuple[float, float, float]:
-        """Share of pictures that show the ``column`` that was asked for, and its interval."""
-        return wilson(self.hits(column))
-
-    def hits(self, column: str) -> NDArray[np.bool_]:
-        """One truth value per picture; ``column`` ``"all"`` asks for the three properties at once."""
-        if column == "all":
-            together: NDArray[np.bool_] = np.logical_and.reduce([self.hits(name) for name in PROPERTIES])
-            return together
-        hits: NDArray[np.bool_] = (self.table[column] == self.table[f"read_{column}"]).to_numpy(dtype=np.bool_)
-        return hits
-
-    def summary(self) -> dict[str, Any]:
-        """Plain numbers for ``json``."""
-        names = (*PROPERTIES, "all")
-        classes = {
-            name: {value: float(self.hits(name)[self.table[name] == value].mean()) for value in CLASSES[name]}
-            for name in PROPERTIES
-        }
-        return {
-            "images": len(self.table),
-            "steps": STEPS,
-            "guidance": GUIDANCE,
-            "agreement": {name: self.agreement(name) for name in names},
-            "by_class": classes,
-            "oracle_on_held_out_renders": self.oracle,
-        }
+    def hits(self, *columns: str) -> Hits:
+        """One truth value per picture: does it show all of ``columns`` as asked?"""
+        right = [(self.table[name] == self.table[f"read_{name}"]).to_numpy(dtype=np.bool_) for name in columns]
+        together: Hits = np.logical_and.reduce(right)
+        return together
 
 
-def wilson(hits: NDArray[np.bool_]) -> tuple[float, float, float]:
+def wilson(hits: Hits) -> tuple[float, float, float]:
     """A proportion with its 95 % score interval (Wilson 1927): (share, low, high)."""
     n, share = len(hits), float(hits.mean())
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
@@ -75,9 +60,42 @@ def wilson(hits: NDArray[np.bool_]) -> tuple[float, float, float]:
     return share, float(centre - half), float(centre + half)
 
 
-def evaluate(model: str, *, rounds: int, seed: int = 50_000) -> Evaluation:
-    """Generate the factorial grid ``rounds`` times (432 pictures each) and read it with the oracle."""
-    source, oracle = open_source(model), load_oracle()
+def summary(one: Evaluation, two: Evaluation) -> dict[str, Any]:
+    """Plain numbers for ``json``: pictures of one object, and of two."""
+    classes = {
+        name: {value: float(one.hits(name)[one.table[name] == value].mean()) for value in LABELS[name]}
+        for name in PROPERTIES
+    }
+    return {
+        "images": len(one.table),
+        "steps": STEPS,
+        "guidance": GUIDANCE,
+        "agreement": {name: wilson(one.hits(name)) for name in PROPERTIES} | {"all": wilson(one.hits(*PROPERTIES))},
+        "by_class": classes,
+        "oracle_on_held_out_renders": one.oracle,
+        "pairs": {
+            "images": len(two.table),
+            "agreement": pair_agreement(two),
+            "oracle_on_held_out_renders": two.oracle,
+        },
+    }
+
+
+def pair_agreement(two: Evaluation) -> dict[str, tuple[float, float, float]]:
+    """``contents``: both are there, in whatever places; ``relation``: of these, the share that stands as asked."""
+    table = two.table
+    swapped = (table["near"] == table["read_far"]) & (table["far"] == table["read_near"])
+    both = two.hits("near", "far") | swapped.to_numpy(dtype=np.bool_)
+    return {
+        "contents": wilson(both),
+        "relation": wilson(two.hits("axis", "near", "far")[both]),
+        "style": wilson(two.hits("style")),
+        "all": wilson(two.hits("axis", "near", "far", "style")),
+    }
+
+
+def evaluate_one(model: str, *, rounds: int, seed: int = 50_000) -> Evaluation:
+    """Generate the factorial grid of one object ``rounds`` times (432 pictures each) and read it with the oracle."""
     colours = tuple(COLOURS)
     scenes = [
         Scene(content, style, layout, colours[number % len(colours)], seed + number)
@@ -86,27 +104,57 @@ def evaluate(model: str, *, rounds: int, seed: int = 50_000) -> Evaluation:
         )
     ]
     prompts = [write_prompt(scene, template=k % 4, colour=k % 2 == 0) for k, scene in enumerate(scenes)]
+    held_out = draw_scenes(HELD_OUT, seed=999)
+    oracle = load_oracle()
+    accuracy = check_oracle(oracle, render(held_out).images, held_out)
+    return _evaluate(open_source(model), prompts, [scene.seed for scene in scenes], scenes, oracle, accuracy)
+
+
+def evaluate_two(model: str, *, seed: int = 60_000) -> Evaluation:
+    """Generate every ordered pair of contents in every relation twice (448 pictures), styles in turn."""
+    colours = tuple(COLOURS)
+    scenes = [
+        PairScene(first, second, relation, STYLES[k % len(STYLES)], colours[(k // 7) % len(colours)], seed + k)
+        for k, (_, first, second, relation) in enumerate(
+            (turn, a, b, r) for turn in range(2) for a in CONTENTS for b in CONTENTS if a != b for r in RELATIONS
+        )
+    ]
+    prompts = [write_pair_prompt(pair, template=k % 3, colour=k % 2 == 0) for k, pair in enumerate(scenes)]
+    shown = [as_shown(pair) for pair in scenes]
+    held_out = draw_pairs(HELD_OUT, seed=999)
+    oracle = load_pair_oracle()
+    accuracy = check_oracle(oracle, render_pairs(held_out).images, [as_shown(pair) for pair in held_out])
+    found = _evaluate(open_source(model), prompts, [pair.seed for pair in scenes], shown, oracle, accuracy)
+    asked = {name: [getattr(pair, name) for pair in scenes] for name in ("first", "second", "relation")}
+    return replace(found, table=found.table.assign(**asked))
+
+
+def _evaluate(
+    source: DiffusersSource,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    shown: Sequence[object],
+    oracle: Oracle,
+    accuracy: dict[str, float],
+) -> Evaluation:
+    """Generate, and set what the oracle reads beside the labels in ``shown``."""
+    samples = [Sample(id="0" * 16, prompt=prompt, seed=seed) for prompt, seed in zip(prompts, seeds, strict=True)]
     parts = []
-    for start in range(0, len(scenes), BATCH):
-        batch = [
-            Sample(id="0" * 16, prompt=prompt, seed=scene.seed)
-            for prompt, scene in zip(prompts[start : start + BATCH], scenes[start : start + BATCH], strict=True)
-        ]
-        parts.append(source.generate(batch, steps=STEPS, guidance=GUIDANCE))
-        LOG.info("generated %d of %d", min(start + BATCH, len(scenes)), len(scenes))
+    for start in range(0, len(samples), BATCH):
+        parts.append(source.generate(samples[start : start + BATCH], steps=STEPS, guidance=GUIDANCE))
+        LOG.info("generated %d of %d", min(start + BATCH, len(samples)), len(samples))
     images = np.concatenate(parts)
-    table = pd.DataFrame({name: [getattr(scene, name) for scene in scenes] for name in PROPERTIES})
-    table["prompt"], table["seed"] = prompts, [scene.seed for scene in scenes]
+    table = pd.DataFrame({name: [getattr(scene, name) for scene in shown] for name in oracle.classes})
+    table["prompt"], table["seed"] = prompts, seeds
     for name, (read, confidence) in oracle.read(images / 255.0).items():
         table[f"read_{name}"], table[f"confidence_{name}"] = read, confidence
-    return Evaluation(table, images, check_oracle(oracle))
+    return Evaluation(table, images, accuracy)
 
 
-def check_oracle(oracle: Oracle, *, n: int = 2000, seed: int = 999) -> dict[str, float]:
-    """Accuracy of the oracle on rendered pictures that it was not trained on."""
-    scenes = draw_scenes(n, seed=seed)
-    read = oracle.read(render(scenes).images)
-    return {name: float(np.mean([getattr(s, name) for s in scenes] == read[name][0])) for name in read}
+def check_oracle(oracle: Oracle, images: NDArray[np.float32], shown: Sequence[object]) -> dict[str, float]:
+    """Accuracy of the oracle on rendered pictures that it was not trained on, per label."""
+    read = oracle.read(images)
+    return {name: float(np.mean([getattr(s, name) for s in shown] == read[name][0])) for name in read}
 
 
 def main() -> None:
@@ -117,11 +165,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    result = evaluate(options.model, rounds=options.rounds)
+    one, two = evaluate_one(options.model, rounds=options.rounds), evaluate_two(options.model)
+    figures = summary(one, two)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "unet.json").write_text(json.dumps(result.summary(), indent=1) + "\n")
-    write_card(result.summary(), result.table, result.images, logs=options.logs, out=options.out)
-    LOG.info("agreement %s", result.summary()["agreement"])
+    (options.out / "unet.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_card(figures, (one.table, one.images), (two.table, two.images), logs=options.logs, out=options.out)
+    LOG.info("agreement %s, of pairs %s", figures["agreement"], figures["pairs"]["agreement"])
 
 
 if __name__ == "__main__":

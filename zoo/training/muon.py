@@ -4,6 +4,7 @@ On two CPU cores the number of samples is what limits the zoo's quality, and on 
 of them than Adam. Biases, norms, embeddings and thin matrices stay with AdamW.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -14,16 +15,16 @@ THIN = 16
 
 
 @torch.no_grad()
-def orthogonalise(matrix: Tensor, *, iterations: int = 5) -> Tensor:
-    """The nearest (semi-)orthogonal matrix to ``matrix`` (rows, columns), approximately."""
+def orthogonalise(matrices: Tensor, *, iterations: int = 5) -> Tensor:
+    """The nearest (semi-)orthogonal matrices to ``matrices`` (..., rows, columns), approximately."""
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x: Tensor = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -35,15 +36,22 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  # no closure
         for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
-                gradient = parameter.grad.flatten(1)
-                state = self.state[parameter]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(gradient)
-                state["momentum"].lerp_(gradient, 1 - group["momentum"])
-                update = orthogonalise(gradient.lerp(state["momentum"], group["momentum"]))
-                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-                parameter.add_(update.view_as(parameter), alpha=-group["lr"] * scale)
+                alike[parameter.flatten(1).shape].append(parameter)
+            for shape, parameters in alike.items():
+                updates = orthogonalise(torch.stack([self._nesterov(p, group["momentum"]) for p in parameters]))
+                scale = max(1.0, shape[0] / shape[1]) ** 0.5
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.add_(update.view_as(parameter), alpha=-group["lr"] * scale)
+
+    def _nesterov(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        assert parameter.grad is not None
+        gradient, state = parameter.grad.flatten(1), self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gradient)
+        state["momentum"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(state["momentum"], momentum)
 
 
 def split_parameters(models: Mapping[str, nn.Module]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

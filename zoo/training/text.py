@@ -5,6 +5,8 @@ tells them apart. A minute of label prediction from the prompt alone (the part t
 training plays for a full-size CLIP) takes that plateau away.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from outcrop.zoo.prompts import draw_prompt
-from outcrop.zoo.scenes import COLOURS, CONTENTS, LAYOUTS, STYLES, Scene, draw_scenes
+from outcrop.zoo.pairs import PAIR_LABELS, PairScene, draw_pairs
+from outcrop.zoo.prompts import draw_pair_prompt, draw_prompt
+from outcrop.zoo.scenes import LABELS, Scene, draw_scenes
 from outcrop.zoo.training.loop import Schedule, Trainer
 from outcrop.zoo.training.tokenizer import MAX_LENGTH
 
@@ -48,32 +51,53 @@ def tokens_of(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
     return torch.as_tensor(np.array(tokenizer(prompts, **options)["input_ids"]))
 
 
-def label_table(scenes: list[Scene]) -> Tensor:
-    """(n, 4) class indices: content, style, layout, colour."""
-    names = (CONTENTS, STYLES, LAYOUTS, tuple(COLOURS))
-    fields = ("content", "style", "layout", "colour")
-    rows = [
-        [table.index(getattr(scene, field)) for field, table in zip(fields, names, strict=True)] for scene in scenes
-    ]
-    return torch.tensor(rows)
+def label_table(scenes: Sequence[object], names: Mapping[str, Sequence[str]] = LABELS) -> Tensor:
+    """Class indices (n, labels) in the order of ``names``."""
+    return torch.tensor([[classes.index(getattr(scene, name)) for name, classes in names.items()] for scene in scenes])
 
 
-def teach_words(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, trainer: Trainer, *, steps: int = 400) -> None:
-    """Predict content, style and layout (and the colour, where named) from the mean and the last token."""
-    scenes = draw_scenes(12_000, seed=trainer.seed + 7)
+def teach_words(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, trainer: Trainer, *, steps: int = 600) -> None:
+    """Predict the labels (the colour where it is named) from the mean and the last token, of one object and of two."""
     rng = np.random.default_rng(trainer.seed + 7)
-    prompts = [draw_prompt(scene, rng) for scene in scenes]
-    tokens, labels = tokens_of(tokenizer, prompts), label_table(scenes)
-    named = [scene.colour in prompt.split() for scene, prompt in zip(scenes, prompts, strict=True)]
-    labels[~torch.tensor(named), 3] = -100
-    sizes = (len(CONTENTS), len(STYLES), len(LAYOUTS), len(COLOURS))
-    heads = nn.ModuleList([nn.Linear(2 * WIDTH, size) for size in sizes])
+    scenes, pairs = draw_scenes(12_000, seed=trainer.seed + 7), draw_pairs(8_000, seed=trainer.seed + 7)
+    lessons = [
+        _Lesson.of(tokenizer, scenes, [draw_prompt(scene, rng) for scene in scenes], LABELS),
+        _Lesson.of(tokenizer, pairs, [draw_pair_prompt(pair, rng) for pair in pairs], PAIR_LABELS),
+    ]
+    heads = nn.ModuleList([lesson.heads for lesson in lessons])
 
     def loss(generator: torch.Generator) -> Tensor:
-        rows = torch.randint(len(tokens), (64,), generator=generator)
-        states = encoder(tokens[rows]).last_hidden_state
-        summary = torch.cat([states.mean(1), states[:, -1]], dim=1)
-        error = partial(functional.cross_entropy, ignore_index=-100)
-        return torch.stack([error(head(summary), labels[rows, k]) for k, head in enumerate(heads)]).mean()
+        return torch.stack([lesson.loss(encoder, generator) for lesson in lessons]).mean()
 
     trainer.run("text", {"encoder": encoder, "heads": heads}, loss, Schedule(steps, ema=0.9))
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """Prompts as ``tokens`` (n, 16) with ``labels`` (n, k), -100 where the prompt does not say, and k linear heads."""
+
+    tokens: Tensor
+    labels: Tensor
+    heads: nn.ModuleList
+
+    @classmethod
+    def of(
+        cls,
+        tokenizer: CLIPTokenizer,
+        scenes: list[Scene] | list[PairScene],
+        prompts: list[str],
+        names: Mapping[str, Sequence[str]],
+    ) -> "_Lesson":
+        labels = label_table(scenes, names)
+        colours = [scene.colour for scene in scenes]
+        named = [colour in prompt.split() for colour, prompt in zip(colours, prompts, strict=True)]
+        labels[~torch.tensor(named), list(names).index("colour")] = -100
+        heads = nn.ModuleList([nn.Linear(2 * WIDTH, len(classes)) for classes in names.values()])
+        return cls(tokens_of(tokenizer, prompts), labels, heads)
+
+    def loss(self, encoder: CLIPTextModel, generator: torch.Generator, *, batch: int = 48) -> Tensor:
+        rows = torch.randint(len(self.tokens), (batch,), generator=generator)
+        states = encoder(self.tokens[rows]).last_hidden_state
+        summary = torch.cat([states.mean(1), states[:, -1]], dim=1)
+        error = partial(functional.cross_entropy, ignore_index=-100)
+        return torch.stack([error(head(summary), self.labels[rows, k]) for k, head in enumerate(self.heads)]).mean()

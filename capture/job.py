@@ -1,0 +1,126 @@
+"""A capture that is ready to run: the model loaded, the sites chosen, every request checked."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcrop.capture.guidance import UNGUIDED, GuidanceLayout
+from outcrop.capture.hooks import Recorder
+from outcrop.capture.noise import evenly
+from outcrop.capture.plan import Plan, make_plan, shard_size
+from outcrop.capture.prompts import check_labels
+from outcrop.capture.reduction import Reduction
+from outcrop.capture.sites import Site, select_sites
+from outcrop.capture.source import DiffusersSource, open_source
+from outcrop.capture.spec import CaptureSpec
+from outcrop.data.errors import InputError
+from outcrop.data.samples import Sample
+from outcrop.data.schema import DatasetRecord, SiteRecord
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same for every batch."""
+
+    spec: CaptureSpec
+    source: DiffusersSource
+    sites: tuple[Site, ...]
+    steps: tuple[int, ...]
+    guidance: float
+    layout: GuidanceLayout = UNGUIDED
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Height and width of the pictures, where they are asked for."""
+        wanted = {"height": self.spec.height, "width": self.spec.width}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def recorder(self) -> Recorder:
+        """A recorder of the sites and steps, to be opened."""
+        return Recorder(
+            self.source.denoiser,
+            self.sites,
+            steps=self.steps,
+            reduction=Reduction.parse(self.spec.reduction),
+            dtype=self.spec.dtype,
+            half=self.spec.half,
+            layout=self.layout,
+        )
+
+    def record(
+        self, recorder: Recorder, batch: Sequence[Sample]
+    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.generic]]]:
+        """Pictures (n, height, width, 3) of a batch, and per site the activations (step, n, *feature)."""
+        recorder.begin(len(batch))
+        images = self.source.generate(batch, steps=self.spec.steps, guidance=self.guidance, **self.size)
+        if recorder.calls != self.source.timesteps:
+            raise InputError(
+                f"The denoiser of {self.spec.model} made {recorder.calls} steps for {self.source.timesteps} timesteps. "
+                "Steps can be told apart only where each has the same calls: give a scheduler or guidance that does so."
+            )
+        return images, recorder.take()
+
+
+def prepare(spec: CaptureSpec, *, device: str | None = None) -> tuple[Job, Plan]:
+    """Check everything that can be wrong with a request, what is quickest to tell first. ``device`` overrides."""
+    check_labels(spec.prompts.expand())
+    source = open_source(spec.model, device=device or spec.device, part=spec.part)
+    guidance = source.default_guidance if spec.guidance is None else spec.guidance
+    if spec.half != "cond" and guidance <= 1:
+        raise InputError(
+            f"half={spec.half!r} needs guidance above 1, or there is no unconditional half. Got {guidance}."
+        )
+    spec = spec.model_copy(update={"guidance": guidance})
+    steps = evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)  # other parts run once an image
+    job = Job(spec, source, (), steps, guidance)
+    sites = select_sites(source.sites(**job.size), spec.sites)
+    plan = make_plan(spec, weights=source.fingerprint)
+    prompts = list(dict.fromkeys(sample.prompt for sample in plan.samples))[:2]
+    layout = source.guidance_layout(guidance, prompts, **job.size)
+    return replace(job, sites=tuple(sites), layout=layout), plan
+
+
+def describe(job: Job, plan: Plan) -> DatasetRecord:
+    """The record of the data set that the job will write."""
+    spec = job.spec
+    stored = [_stored_shape(job, site) for site in job.sites]
+    sites = tuple(
+        SiteRecord(
+            name=site.name, role=site.role, depth=site.depth, stream=site.stream, source_shape=site.shape, shape=shape
+        )
+        for site, shape in zip(job.sites, stored, strict=True)
+    )
+    fields = {
+        "uuid": plan.uuid,
+        "model": spec.model,
+        "dtype": spec.dtype,
+        "reduction": spec.reduction,
+        "half": spec.half,
+        "sites": sites,
+        "steps": job.source.step_records(spec.steps, job.steps, **job.size),
+        "labels": plan.labels,
+        "planned_samples": len(plan.samples),
+        "spec": spec.model_dump(mode="json"),
+        "provenance": provenance(job.source),
+        "licences": spec.licences,
+    }
+    trial = DatasetRecord.model_validate(fields | {"shard_samples": 1})
+    return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.sample_bytes)})
+
+
+def _stored_shape(job: Job, site: Site) -> tuple[int, ...]:
+    import torch
+
+    reduced = Reduction.parse(job.spec.reduction).apply(torch.zeros((1, *site.shape)))
+    halves = (2,) if job.spec.half == "both" else ()
+    return (*halves, *reduced.shape[1:])
+
+
+def provenance(source: DiffusersSource) -> dict[str, str]:
+    """The weights' fingerprint, and the versions of what runs them."""
+    packages = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "numpy", "h5py")}
+    return {"weights_sha256": source.fingerprint, "python": platform.python_version()} | source.versions | packages

@@ -1,0 +1,69 @@
+"""The journal: one line per committed shard. Until the seal, every rank keeps one of its own beside the main one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from outcrop.data.atomic import storage_error, write_atomic
+from outcrop.data.errors import DataError
+from outcrop.data.locks import rank_tag
+from outcrop.data.schema import ShardRecord
+
+MAIN = "journal.jsonl"
+
+
+def journal_path(folder: Path, rank: int | None = None) -> Path:
+    """Where a sole writer, or ``rank``, announces its shards."""
+    return folder / f"journal{rank_tag(rank)}.jsonl"
+
+
+def read_journal(folder: Path) -> list[ShardRecord]:
+    """Committed shards in order, from all journals.
+
+    A torn last line is passed over; any other bad line is a :class:`DataError`. The ranks' journals are read first:
+    they are merged into the main one before they go.
+    """
+    records: dict[int, ShardRecord] = {}
+    for path in [*_rank_journals(folder), folder / MAIN]:
+        records |= {record.index: record for record in _read(path)}
+    return [records[index] for index in sorted(records)]
+
+
+def merge_journals(folder: Path, records: Sequence[ShardRecord], *, tag: str = "") -> None:
+    """Make the main journal hold ``records``, all that :func:`read_journal` gave, and drop the ranks' journals."""
+    main, content = folder / MAIN, "".join(record.model_dump_json() + "\n" for record in records).encode()
+    if not main.exists() or main.read_bytes() != content:
+        write_atomic(main, content, tag=tag)
+    for path in _rank_journals(folder):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+
+def manifest_content(uuid: str, records: Sequence[ShardRecord]) -> bytes:
+    """``manifest.json``: what the journal says, as one document."""
+    manifest = {"format": 1, "uuid": uuid, "shards": [record.model_dump() for record in records]}
+    return json.dumps(manifest, indent=1).encode()
+
+
+def _rank_journals(folder: Path) -> list[Path]:
+    return sorted(folder.glob("journal.r*.jsonl"))
+
+
+def _read(path: Path) -> list[ShardRecord]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    records = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            records.append(ShardRecord.model_validate_json(line))
+        except ValidationError as error:
+            raise DataError(f"{path}, line {number}, is not a shard record: {error.errors()[0]['msg']}.") from error
+    return records

@@ -1,0 +1,134 @@
+"""How alike two sites represent the same samples, whatever their widths and bases.
+
+Most measures are the cosine of two long vectors, each made from one site alone: a site's vector is made once and
+serves all its pairs, and all pairs are one product.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from outcrop.data.errors import InputError
+
+Float64Array = NDArray[np.float64]
+Measure = Literal["cka", "rbf-cka", "mutual-knn", "rsa", "procrustes"]
+
+LEAST_SAMPLES = 4
+
+
+def alignment_matrix(
+    first: Sequence[NDArray[np.floating]],
+    second: Sequence[NDArray[np.floating]] | None = None,
+    *,
+    measure: Measure = "cka",
+    neighbours: int = 10,
+) -> Float64Array:
+    """Alignment (a, b) of each of the a sites ``first`` with each of the b sites ``second`` (default: ``first``).
+
+    A site is its features (n, d) of the same n samples, d as it may be. 1 is the most; what unrelated sites get is
+    about 0 for "cka", "rbf-cka" and "rsa", ``neighbours`` / (n - 1) for "mutual-knn", and more than 0 for
+    "procrustes", where it falls with n. A site in which a measure sees no differences gets 0.
+
+    "cka": linear centred kernel alignment (Kornblith et al. 2019, arXiv:1905.00414), debiased, so that it does not rise
+    with the width (Song et al. 2012; Székely and Rizzo 2014, U-centring); "rbf-cka": the same with a Gaussian kernel of
+    the median distance; "mutual-knn": the share of a sample's ``neighbours`` nearest by cosine that both sites agree on
+    (Huh et al. 2024, arXiv:2405.07987); "rsa": Spearman correlation of the samples' correlation distances (Kriegeskorte
+    et al. 2008); "procrustes": nuclear norm of the cross-product of the centred features of unit norm, the best that a
+    rotation can do (Williams et al. 2021, arXiv:2110.14739, its arc cosine is a metric).
+
+    Raises :class:`InputError` for sites of different n, fewer than 4 samples, values that are not finite, a site that
+    is constant, and ``neighbours`` not below n.
+
+    >>> x = np.random.default_rng(0).standard_normal((50, 6))
+    >>> alignment_matrix([x], [2 * x[:, ::-1] + 1]).round(6).tolist()
+    [[1.0]]
+    """
+    others = first if second is None else second
+    count = _check([*first, *others], neighbours=neighbours if measure == "mutual-knn" else 0)
+    if measure == "procrustes":
+        left, right = ([_unit(_centred(x)) for x in sites] for sites in (first, others))
+        return np.array([[np.linalg.norm(x.T @ y, ord="nuc") for y in right] for x in left])
+    makers: dict[str, Callable[[Float64Array], Float64Array]] = {
+        "cka": lambda x: _debiased(_centred(x) @ _centred(x).T),
+        "rbf-cka": lambda x: _debiased(_gaussian(x)),
+        "mutual-knn": lambda x: _nearest(x, neighbours) / np.sqrt(count * neighbours),
+        "rsa": lambda x: _unit(_centred(rankdata(_correlation_distances(x)))),
+    }
+    if measure not in makers:
+        raise InputError(f"measure must be one of {[*makers, 'procrustes']}. Got {measure!r}.")
+    vectors = np.stack([makers[measure](x.astype(np.float64)) for x in first])
+    if second is None:
+        return np.asarray(vectors @ vectors.T)
+    return np.asarray(vectors @ np.stack([makers[measure](x.astype(np.float64)) for x in second]).T)
+
+
+def _check(sites: Sequence[NDArray[np.floating]], *, neighbours: int) -> int:
+    shapes: list[tuple[int, ...]] = [x.shape for x in sites]
+    if not shapes or any(len(shape) != 2 or shape[0] != shapes[0][0] for shape in shapes):
+        raise InputError(f"Sites must be features (n, d) of the same n samples. Got the shapes {shapes}.")
+    count = shapes[0][0]
+    if count < max(LEAST_SAMPLES, neighbours + 1):
+        raise InputError(
+            f"Alignment needs at least {LEAST_SAMPLES} samples, and more than neighbours={neighbours}. Got {count}."
+        )
+    for number, x in enumerate(sites):
+        if not np.isfinite(x).all():
+            raise InputError(f"Site {number} holds values that are NaN or infinite. Leave it out.")
+        if (x == x[0]).all():
+            raise InputError(
+                f"Site {number} is the same for all {count} samples: it aligns with nothing. Leave it out."
+            )
+    return count
+
+
+def _centred(values: NDArray[np.floating]) -> Float64Array:
+    result: Float64Array = values - values.mean(0, dtype=np.float64)
+    return result
+
+
+def _unit(values: Float64Array) -> Float64Array:
+    norm = float(np.linalg.norm(values))
+    return np.asarray(values / norm if norm > 0 else values)
+
+
+def _debiased(gram: Float64Array) -> Float64Array:
+    """The U-centred Gram matrix (n, n) above its diagonal, as a unit vector: it is symmetric, and 0 on the diagonal."""
+    n = len(gram)
+    np.fill_diagonal(gram, 0)
+    sums = gram.sum(0)
+    centred = gram - (sums + sums[:, None]) / (n - 2) + sums.sum() / ((n - 1) * (n - 2))
+    return _unit(centred[np.triu_indices(n, 1)])
+
+
+def _correlation_distances(x: Float64Array) -> Float64Array:
+    """1 - correlation over features of all pairs of rows, 1 where a row is constant."""
+    directions = _directions(x - x.mean(1, keepdims=True))
+    return np.asarray((1 - directions @ directions.T)[np.triu_indices(len(x), 1)])
+
+
+def _directions(x: Float64Array) -> Float64Array:
+    """Rows of unit length; rows of zeros stay so."""
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x / np.where(norms > 0, norms, 1))
+
+
+def _gaussian(x: Float64Array) -> Float64Array:
+    """exp(-distance^2 / (2 median^2)) of all pairs of rows."""
+    x = _centred(x)
+    norms = (x**2).sum(1)
+    squares = np.maximum(norms + norms[:, None] - 2 * x @ x.T, 0)
+    median = np.median(squares[np.triu_indices(len(x), 1)])
+    return np.asarray(np.exp(-squares / (2 * max(median, np.finfo(np.float64).tiny))))
+
+
+def _nearest(x: Float64Array, neighbours: int) -> Float64Array:
+    """1 where column j is among the ``neighbours`` rows nearest to row i by cosine, (n * n,)."""
+    likeness = _directions(x) @ _directions(x).T
+    np.fill_diagonal(likeness, -np.inf)
+    chosen = np.argpartition(-likeness, neighbours - 1, axis=1)[:, :neighbours]
+    result = np.zeros(likeness.shape)
+    np.put_along_axis(result, chosen, 1, axis=1)
+    return result.ravel()

@@ -1,0 +1,77 @@
+"""Minimum description length by online code: how few bits the labels cost someone who has the activations.
+
+The samples are sent portion by portion, each about as large as all before it. The receiver fits a probe to what has
+arrived and the next portion's labels are coded by its probabilities (Voita and Titov 2020, arXiv:2003.12298, section
+3.2). A property that is easy to read from few samples costs few bits; one that is read only after many costs more, at
+the same final accuracy. A strength that both sides can know is used: the one that would have coded the portions so far
+in the fewest bits, and at first the strongest penalty.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from outcrop.probes.design import fit_rotation, stack_designs
+from outcrop.probes.lbfgs import minimise
+from outcrop.probes.problems import pose
+from outcrop.probes.properties import IntArray
+from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, probabilities
+from outcrop.probes.strengths import PATH_TOLERANCE
+
+SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Portions end where these shares of the samples have been sent, to the next end of a group."""
+
+
+def deal_portions(groups: IntArray, *, seed: int) -> IntArray:
+    """The portion (n,) from 0 of every sample; ``groups`` (n,) come in random order, each within one portion."""
+    order = np.random.default_rng([seed, 2]).permutation(np.unique(groups))
+    sizes = np.array([(groups == group).sum() for group in order])
+    before = (np.cumsum(sizes) - sizes) / len(groups)
+    portion = np.searchsorted(SHARES, before, side="right")
+    result = np.empty(len(groups), dtype=np.int64)
+    for group, number in zip(order, np.unique(portion, return_inverse=True)[1], strict=True):
+        result[groups == group] = number
+    return result
+
+
+def code_lengths(
+    features: FloatArray, tasks: TaskStack, portions: IntArray, *, strengths: Sequence[float]
+) -> Float64Array:
+    """Bits per labelled sample (t,) that the labels of each task cost, given ``features`` (n, d).
+
+    The first of ``portions`` (n,) is coded evenly, at log2 of the number of classes. Later on, of m labels known to the
+    receiver, 1 in m + 1 of the probability is spread evenly, so that no label is ever impossible. With one portion, or
+    no label, all is coded evenly.
+    """
+    evenly: Float64Array = np.log2(np.asarray(tasks.sizes, dtype=np.float64))
+    known = tasks.codes >= 0
+    first = known[:, portions == 0].sum(1) * evenly
+    later = range(1, int(portions.max()) + 1)
+    if not later:
+        return evenly
+    rows, sent = np.stack([portions < number for number in later]), np.stack([portions == number for number in later])
+    lengths = _path(features, tasks, rows, sent, strengths=strengths)
+    before = np.cumsum(lengths, axis=1) - lengths
+    used = np.take_along_axis(lengths, before.argmin(0)[None], 0)[0].sum(0)
+    return np.asarray((first + used) / np.maximum(known.sum(1), 1))
+
+
+def _path(
+    features: FloatArray, tasks: TaskStack, rows: BoolArray, sent: BoolArray, *, strengths: Sequence[float]
+) -> Float64Array:
+    """Bits (s, f, t) of each portion ``sent`` (f, n) after ``rows`` (f, n), strengths rising."""
+    rotations = [fit_rotation(features[train]) for train in rows]
+    designs, tested = stack_designs(features, rotations, rows), stack_designs(features, rotations, sent)
+    problems = pose(designs, tasks, strengths=np.ones((len(rows), len(tasks.sizes))))
+    solution, labels = problems.start_at_frequencies(), tasks.label_index(tested.rows)
+    counted = tasks.known(tested.rows) & tested.used[:, None]
+    spread = 1 / (1 + (tasks.known(designs.rows) & designs.used[:, None]).sum(2))[:, :, None]
+    even = 1 / np.asarray(tasks.sizes)[:, None]
+    lengths = []
+    for strength in sorted(strengths):
+        eased = problems.with_ridge(problems.ridge / strength)
+        solution = minimise(eased, solution, tolerance=PATH_TOLERANCE).solution
+        shares = probabilities(solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
+        own = shares.reshape(-1)[labels].astype(np.float64)
+        lengths.append(np.where(counted, -np.log2((1 - spread) * own + spread * even), 0).sum(2))
+    return np.stack(lengths)
