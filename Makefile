@@ -98,7 +98,7 @@ test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCRO
 	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/capture/test_faults.py $(PYTEST_ARGS)
 
 .PHONY: train-zoo
-train-zoo: $(DEMO_STAMP) ## train the shipped models again (about two hours on two cores; goes on after a kill)
+train-zoo: $(DEMO_STAMP) ## train the shipped models again (about an hour on two cores; goes on after a kill)
 	"$(BIN)/python" -m outcrop.zoo.training --out build/zoo
 	mkdir -p zoo/models
 	cp -R build/zoo/models/. zoo/models/

@@ -17,7 +17,7 @@ from outcrop.zoo.scenes import CONTENTS, STYLES
 Images = NDArray[np.uint8]
 
 CHANCE = {"content": 1 / 8, "style": 1 / 6, "layout": 1 / 9, "all": 1 / 432}
-PAIR_CHANCE = {"contents": 1 / 28, "relation": 1 / 4, "style": 1 / 6, "all": 1 / (28 * 4 * 6)}
+PAIR_CHANCE = {"axis": 1 / 2, "contents": 1 / 28, "relation": 1 / 4, "style": 1 / 6, "all": 1 / (28 * 4 * 6)}
 STAGES = ("autoencoder", "decoder", "text", "denoiser", "pairs", "oracle", "pair-oracle")
 CELL, MARGIN, HEAD = 128, 92, 24
 

@@ -82,11 +82,14 @@ def summary(one: Evaluation, two: Evaluation) -> dict[str, Any]:
 
 
 def pair_agreement(two: Evaluation) -> dict[str, tuple[float, float, float]]:
-    """``contents``: both are there, in whatever places; ``relation``: of these, the share that stands as asked."""
+    """``axis``: side by side or stacked, as asked; ``contents``: both are there, in whatever places; ``relation``: of
+    these pictures, the share where they stand as asked.
+    """
     table = two.table
     swapped = (table["near"] == table["read_far"]) & (table["far"] == table["read_near"])
     both = two.hits("near", "far") | swapped.to_numpy(dtype=np.bool_)
     return {
+        "axis": wilson(two.hits("axis")),
         "contents": wilson(both),
         "relation": wilson(two.hits("axis", "near", "far")[both]),
         "style": wilson(two.hits("style")),
