@@ -43,7 +43,6 @@ class GuidanceLayout:
 
 UNGUIDED = GuidanceLayout((("cond",),))
 DOUBLED = GuidanceLayout((("uncond", "cond"),))
-TWICE = GuidanceLayout((("cond",), ("uncond",)))
 
 
 def observe_layout(
