@@ -72,7 +72,8 @@ class Forecast:
             f"activations by site\n{sites}\n"
             f"on disk: {_size(self.disk_bytes)}: {self.shards} shards of at most {_size(self.shard_bytes)} "
             f"({_size(self.sample_bytes)} of activations a sample), {_size(self.image_bytes)} of images\n"
-            f"in memory: {_size(self.memory_bytes)} of recorded data, about {_size(self.process_bytes)} with the model\n"
+            f"in memory: {_size(self.memory_bytes)} of recorded data, about {_size(self.process_bytes)} with the "
+            "model\n"
             f"time: about {_duration(left)}, at {self.seconds / self.samples:.2f} s a sample in the trial\n"
             f"free on the disk: {_size(self.free)}"
         )
