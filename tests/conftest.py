@@ -1,6 +1,7 @@
 """The surroundings of every test: no network, no display, one thread."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +50,21 @@ def in_child() -> Callable[..., int]:
             os._exit(status)
 
     return run
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Give a command; what comes back is the exit code, the output and the messages."""
+    from outcrop.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["outcrop", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return int(str(code or 0)), out, err
+
+    return call

@@ -10,29 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outcrop.cli import main
 from outcrop.data.samples import Sample, sample_id
 from outcrop.data.schema import DatasetRecord, SiteRecord, StepRecord
 from outcrop.data.writer import open_writer
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Give a command; what comes back is the exit code, the output and the messages."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["outcrop", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return int(str(code or 0)), out, err
-
-    return call
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The command line of a capture: forecast, memory, ranks and replay."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,25 +8,10 @@ import pytest
 import yaml
 
 from outcrop.capture.spec import CaptureSpec
-from outcrop.cli import main
 from outcrop.data.dataset import Dataset
 
 Run = Callable[..., tuple[int, str, str]]
 Contents = Callable[[Path], dict[str, bytes]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["outcrop", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
-        return int(str(code or 0)), *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture
