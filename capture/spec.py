@@ -106,7 +106,8 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _line(problem: Any) -> str:
     place = _place(problem["loc"])
-    said = problem["msg"].removeprefix("Value error, ")
+    unknown = problem["type"] == "extra_forbidden"
+    said = "there is no such key" if unknown else problem["msg"].removeprefix("Value error, ")
     return f"  {place}: {said}. Got {_short(problem['input'])}." if place else f"  {said}"
 
 

@@ -73,7 +73,7 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
         (["dig"], "No such command 'dig'"),
         (["capture"], "Missing option '--out'"),
         (["capture", "--out", "x"], "Give a CONFIG, or --model"),
-        (["capture", "--out", "x", "--model", "outcrop:unet"], "Give a CONFIG, or --prompts"),
+        (["capture", "--out", "x", "--model", "outcrop:unet"], "Give a CONFIG, or --model and one of --prompts"),
         (["capture", "--out", "x", "--model", "m", "--prompts", "p.csv", "--prompt", "a cat"], "not both"),
         (["capture", "--out", "x", "--half", "left"], "Invalid value for '--half'"),
         (["probe"], "Missing argument 'DATASET'"),
@@ -90,7 +90,7 @@ def test_usage_errors_end_with_2(run: Run, arguments: list[str], message: str) -
     [
         ("model: outcrop:unnet\nprompts: {texts: [a]}", "There is no shipped model 'outcrop:unnet'"),
         ("model: ./nowhere\nprompts: {texts: [a]}", "Model './nowhere' is none of: a shipped model"),
-        ("model: m/n\nprompts: {texts: [a]}\nstpes: 3", "stpes: Extra inputs are not permitted"),
+        ("model: m/n\nprompts: {texts: [a]}\nstpes: 3", "stpes: there is no such key"),
         ("model: m/n\nprompts: p.csv", "must be a mapping: {file: prompts.csv}"),
         ("model: m/n\nprompts: {file: p.csv}", "There is no prompt file"),
         ("model: m/n\nprompts: {factors: {x: [a]}, templates: ['a {y}']}", "must name exactly the factors ['x']"),

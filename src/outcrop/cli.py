@@ -90,9 +90,8 @@ def capture(
 
     fields = read_spec_fields(config) if config else {}
     fields |= _fields_of(flags, fields)
-    missing = [name for name in ("model", "prompts") if name not in fields]
-    if missing:
-        raise click.UsageError(f"Give a CONFIG, or --{missing[0]} (and --prompts or --prompt).")
+    if not {"model", "prompts"} <= set(fields):
+        raise click.UsageError("Give a CONFIG, or --model and one of --prompts and --prompt.")
     spec = parse_spec(fields, where=str(config or "the flags"))
     cap = parse_size(memory) if memory else None
     rank = Rank.parse(rank_text) if rank_text else Rank.from_environment(os.environ)

@@ -39,7 +39,7 @@ def test_the_kind_of_prompts_is_told_by_its_fields(prompts: dict[str, Any], kind
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stpes": 3}, "stpes: Extra inputs are not permitted"),
+        ({"stpes": 3}, "stpes: there is no such key"),
         ({"steps": 0}, "steps: Input should be greater than or equal to 1. Got 0"),
         ({"steps": "many"}, "steps: .*Got 'many'"),
         ({"record": 30}, r"record must be at most steps \(20\). Got 30"),
@@ -51,7 +51,7 @@ def test_the_kind_of_prompts_is_told_by_its_fields(prompts: dict[str, Any], kind
         ({"prompts": ["a", "b"]}, r"must be a mapping.*Got \['a', 'b'\]"),
         ({"prompts": {"factors": {"x": ["a"]}}}, r"prompts\.templates: Field required"),
         ({"prompts": {"texts": []}}, r"prompts\.texts: "),
-        ({"prompts": {"texts": ["a"], "wording": "cross"}}, r"prompts\.wording: Extra inputs"),
+        ({"prompts": {"texts": ["a"], "wording": "cross"}}, r"prompts\.wording: there is no such key"),
     ],
 )
 def test_a_mistake_is_named_by_its_field_and_by_no_other(changes: dict[str, Any], message: str) -> None:
