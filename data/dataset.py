@@ -14,9 +14,13 @@ from outcrop.data.errors import DataError, InputError
 from outcrop.data.folder import ShardTable, read_meta, read_shard_table
 from outcrop.data.journal import read_journal
 from outcrop.data.patterns import near_misses
+from outcrop.data.safe_paths import safe_path
 from outcrop.data.schema import DatasetRecord
+from outcrop.data.structure import check_journal
 from outcrop.data.tables import site_table, step_table
 from outcrop.data.writer import read_record
+
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class Dataset:
@@ -115,7 +119,8 @@ def open_dataset(path: str | Path) -> Dataset:
     journal = read_journal(path)
     if not journal:
         raise DataError(f"{path} has no committed shard yet. Run the capture again to go on with it.")
-    shards = [read_shard_table(path / record.file, info, record) for record in journal]
+    check_journal(info, journal, where=str(path / "journal.jsonl"))
+    shards = [read_shard_table(safe_path(path, record.file), info, record) for record in journal]
     for shard, record in zip(shards, journal, strict=True):
         if tuple(shard.samples.index) != record.samples:
             raise DataError(f"{shard.path} holds other samples than its journal line says. Fetch it again.")
@@ -123,10 +128,10 @@ def open_dataset(path: str | Path) -> Dataset:
 
 
 def _open_image(folder: Path, relative: str) -> Image.Image:
-    target = folder / relative
     if not relative:
         raise DataError(f"{folder} was captured without images (images: false).")
+    target = safe_path(folder, relative)
     if not target.is_file():
         raise DataError(f"{folder} has no image {relative!r}: the file was removed. Fetch it again.")
-    with Image.open(target) as image:
+    with Image.open(target, formats=IMAGE_FORMATS) as image:
         return image.convert("RGB")

@@ -4,12 +4,13 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from outcrop.data.errors import DataError
+from outcrop.data.hdf5_source import LocalSource
 from outcrop.data.schema import ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.structure import ShardStructure, check_shard, column_record, read_array
 from outcrop.data.tables import SAMPLE_COLUMNS
 
 
@@ -23,42 +24,48 @@ class ShardTable:
 
 
 def read_shard_table(path: Path, record: DatasetRecord, journal: ShardRecord | None = None) -> ShardTable:
-    """Samples of one shard; the columns' offsets come from the journal or, for a lone file, from the file itself."""
-    try:
-        with h5py.File(path, "r") as file:
-            samples = _samples(file, record)
-            columns = journal.columns if journal else {site.name: _column(file, site.name) for site in record.sites}
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"Shard {path} does not open as format 1: {error}.") from error
+    """Samples of one shard; the columns' offsets come from the file itself, their checksums from the journal.
+
+    For a lone file, without a journal line, the checksums are those of what it holds. Raises :class:`DataError`.
+    """
+    with LocalSource(path) as source:
+        shard = check_shard(source, record)
+        samples = _samples(source, shard)
+        columns = {site.name: _column(source, shard, site.name, journal) for site in record.sites}
     return ShardTable(path, columns, samples)
 
 
 def read_meta(path: Path) -> DatasetRecord:
     """The data set's record out of a lone shard. Raises :class:`DataError` if the file is not a shard."""
+    with LocalSource(path) as source:
+        return check_shard(source).record
+
+
+def _samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:
+    def values(name: str) -> np.ndarray | list[str]:
+        return _values(read_array(source, shard.arrays[f"samples/{name}"]), f"{source.name}, /samples/{name}")
+
+    ids = pd.Index([f"{value:016x}" for value in values("id")], name="id", dtype=str)
+    names = [*SAMPLE_COLUMNS, *(f"labels/{label}" for label in shard.record.labels)]
+    columns = [*SAMPLE_COLUMNS, *shard.record.labels]
+    return pd.DataFrame({column: values(name) for column, name in zip(columns, names, strict=True)}, index=ids)
+
+
+def _values(values: np.ndarray, where: str) -> np.ndarray | list[str]:
+    if values.dtype.kind != "S":
+        return values
     try:
-        with h5py.File(path, "r") as file:
-            return DatasetRecord.model_validate_json(file["meta"][()].tobytes())
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} is not an Outcrop shard: {error}.") from error
+        return [value.decode() for value in values]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} holds text that is no UTF-8: the file is damaged. Fetch it again.") from error
 
 
-def _samples(file: h5py.File, record: DatasetRecord) -> pd.DataFrame:
-    group = file["samples"]
-    ids = pd.Index([f"{value:016x}" for value in group["id"][()]], name="id", dtype=str)
-    fixed = {name: _values(group[name]) for name in SAMPLE_COLUMNS}
-    labels = {name: _values(group["labels"][name]) for name in record.labels}
-    return pd.DataFrame(fixed | labels, index=ids)
-
-
-def _values(array: h5py.Dataset) -> np.ndarray | list[str]:
-    values = array[()]
-    return [value.decode() for value in values] if values.dtype.kind == "S" else values
-
-
-def _column(file: h5py.File, site: str) -> ColumnRecord:
-    array = file[f"activations/{site}"]
-    return ColumnRecord(offset=array.id.get_offset(), shape=array.shape, dtype=array.dtype.str, crc32=_checksums(array))
-
-
-def _checksums(array: h5py.Dataset) -> tuple[int, ...]:
-    return tuple(zlib.crc32(np.ascontiguousarray(plane).data.cast("B")) for plane in array)
+def _column(source: LocalSource, shard: ShardStructure, site: str, journal: ShardRecord | None) -> ColumnRecord:
+    found = column_record(shard, site)
+    if journal is None:
+        array = read_array(source, shard.arrays[f"activations/{site}"])
+        return found.model_copy(update={"crc32": tuple(zlib.crc32(np.ascontiguousarray(plane).data) for plane in array)})
+    said = journal.columns[site]
+    if (said.offset, said.shape, said.dtype) != (found.offset, found.shape, found.dtype):
+        raise DataError(f"{source.name}: site {site!r} does not lie where the journal says. Fetch the file again.")
+    return said

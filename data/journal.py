@@ -1,6 +1,7 @@
 """The journal: one line per committed shard. Until the seal, every rank keeps one of its own beside the main one."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from pydantic import ValidationError
 from outcrop.data.atomic import storage_error, write_atomic
 from outcrop.data.errors import DataError
 from outcrop.data.locks import rank_tag
+from outcrop.data.safe_paths import read_bounded
 from outcrop.data.schema import ShardRecord
 
 MAIN = "journal.jsonl"
+MAX_BYTES = 2**29
 
 
 def journal_path(folder: Path, rank: int | None = None) -> Path:
@@ -54,12 +57,9 @@ def _rank_journals(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> list[ShardRecord]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return []
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    content = read_bounded(path, most=MAX_BYTES)
     records = []
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:

@@ -5,6 +5,7 @@ A kill at any moment leaves committed shards whole and everything else to be don
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,11 @@ from outcrop.data.errors import ConflictError, DataError, StorageError
 from outcrop.data.journal import journal_path, manifest_content, merge_journals, read_journal
 from outcrop.data.locks import NAME as LOCK
 from outcrop.data.locks import locked, rank_tag, sealing
+from outcrop.data.safe_paths import read_bounded
 from outcrop.data.samples import Sample
 from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
 from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
+from outcrop.data.structure import MAX_META_BYTES, check_record
 from outcrop.data.tables import sample_table
 
 
@@ -94,6 +97,7 @@ def open_writer(folder: Path, dataset: DatasetRecord, *, rank: int | None = None
                 f"{folder} is not empty and holds no data set (found {strangers[0]!r}). Choose another output folder."
             )
         else:
+            check_record(dataset, where="The new data set")
             write_atomic(known, dataset.model_dump_json(indent=1).encode(), tag=rank_tag(rank))
         cut_torn_line(journal_path(folder, rank))
         writer = ShardWriter(folder, read_record(folder), rank=rank)
@@ -104,12 +108,10 @@ def open_writer(folder: Path, dataset: DatasetRecord, *, rank: int | None = None
 def read_record(folder: Path) -> DatasetRecord:
     """The data set's record. Raises :class:`DataError` if there is none or it is not format 1."""
     path = folder / "dataset.json"
+    if not os.path.lexists(path):
+        raise DataError(f"{folder} is not a data set: it has no dataset.json.")
     try:
-        return DatasetRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{folder} is not a data set: it has no dataset.json.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+        record = DatasetRecord.model_validate_json(read_bounded(path, most=MAX_META_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("format",):
@@ -119,6 +121,8 @@ def read_record(folder: Path) -> DatasetRecord:
             ) from error
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path} is not a format-1 record: {where}: {first['msg']}.") from error
+    check_record(record, where=str(path))
+    return record
 
 
 def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:

@@ -105,5 +105,5 @@ def test_ranks_that_start_together_do_not_take_each_other_for_strangers(tmp_path
 
 def test_a_journal_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "journal.r0000.jsonl").mkdir()
-    with pytest.raises(DataError, match=r"journal\.r0000\.jsonl cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=r"journal\.r0000\.jsonl is not a regular file"):
         open_dataset(folder)
