@@ -18,7 +18,7 @@ KEY := $(shell { echo "$(CURDIR)"; cat pyproject.toml constraints.txt; } | cksum
 DEMO_STAMP := $(VENV)/.outcrop-capture-$(KEY)
 TEST_STAMP := $(VENV)/.outcrop-dev-$(KEY)
 
-DEV_EXTRAS := capture,dev
+DEV_EXTRAS := attribute,dev
 
 define preflight
 command -v "$(PYTHON)" >/dev/null || { \
