@@ -24,9 +24,14 @@ def match_names(patterns: Sequence[str], names: Sequence[str], *, kind: str) -> 
 def near_misses(name: str, known: Iterable[str], *, count: int = 4) -> str:
     """A sentence that names what comes nearest, or lists the first names; starts with a space."""
     names = list(known)
-    close = difflib.get_close_matches(name.strip("*"), names, n=count, cutoff=0.4)
-    if close:
-        return f" Did you mean {', '.join(repr(match) for match in close)}?"
+    if close := did_you_mean(name, names, count=count):
+        return close
     listed = ", ".join(repr(known_name) for known_name in names[:count])
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return f" There are {listed}{more}."
+
+
+def did_you_mean(name: str, known: Iterable[str], *, count: int = 4) -> str:
+    """A sentence that names what comes nearest, starting with a space; empty if nothing comes near."""
+    close = difflib.get_close_matches(name.strip("*"), list(known), n=count, cutoff=0.4)
+    return f" Did you mean {', '.join(repr(match) for match in close)}?" if close else ""

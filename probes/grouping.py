@@ -14,14 +14,21 @@ from outcrop.data.patterns import near_misses
 
 IntArray = NDArray[np.int64]
 
+BY_DEFAULT = ("template", "seed")
+"""Columns that are grouped by where none are named, as far as they tell samples apart."""
+
 ALWAYS_APART = ("prompt", "image")
-"""Columns that are kept apart besides the named ones, where a value is not empty."""
+"""Columns that are kept apart besides the named ones, where a value is not empty and not the same everywhere."""
 
 COMBINED = "*"
 """Joins columns of which the combination of values is kept apart: ``content * style``."""
 
 LARGEST_COMPONENT = 1.5
 """Components serve as groups while the largest holds at most this many times a fold's share of the samples."""
+
+
+class UnsplittableError(InputError):
+    """The samples cannot be split as asked; another grouping, or fewer folds, may do."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,16 @@ def form_groups(samples: pd.DataFrame, *, group_by: Sequence[str], folds: int) -
 
     A column whose every value has a single value of another column needs no care of its own (each seed occurs with
     one template: keeping templates apart keeps seeds apart). Columns that cross only a little are joined into
-    connected components of their values. Raises :class:`InputError` for a column that is missing, empty, or has
-    fewer distinct values than there are folds.
+    connected components of their values. A prompt that all samples share tells nothing and is not kept apart; where
+    nothing is left to keep apart, each sample is a group. Raises :class:`InputError` for a column that is missing, and
+    :class:`UnsplittableError` for one that is empty or has fewer distinct values than there are folds.
     """
-    named = [_named_column(samples, name, folds=folds, group_by=group_by) for name in group_by]
-    implied = [_column(samples, name) for name in ALWAYS_APART if name in samples and name not in group_by]
+    named = [_named_column(samples, name, folds=folds) for name in group_by]
+    others = [_column(samples, name) for name in ALWAYS_APART if name in samples and name not in group_by]
+    implied = [column for column in others if column.count > 1]
     _check_implied(implied, folds=folds, samples=len(samples))
     columns = named + implied
-    needed = _drop_refinements(columns)
+    needed = _drop_refinements(columns) or [GroupColumn("sample", np.arange(len(samples)))]
     apart = tuple(column.name for column in columns)
     if len(needed) > 1:
         joined = _components(needed)
@@ -74,6 +83,14 @@ def form_groups(samples: pd.DataFrame, *, group_by: Sequence[str], folds: int) -
         if joined.count >= folds and largest * folds <= LARGEST_COMPONENT * len(samples):
             return Grouping(apart, (joined,), joined=True)
     return Grouping(apart, tuple(needed))
+
+
+def grouped_columns(samples: pd.DataFrame, group_by: Sequence[str] | None) -> tuple[str, ...]:
+    """``group_by``, or without it those of ``BY_DEFAULT`` that are there and differ between samples."""
+    if group_by is not None:
+        return tuple(group_by)
+    there = (name for name in BY_DEFAULT if name in samples and not _empty(samples, name).all())
+    return tuple(name for name in there if _column(samples, name).count > 1)
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -100,21 +117,18 @@ def _column(samples: pd.DataFrame, name: str) -> GroupColumn:
     return GroupColumn(name, codes)
 
 
-def _named_column(samples: pd.DataFrame, name: str, *, folds: int, group_by: Sequence[str]) -> GroupColumn:
+def _named_column(samples: pd.DataFrame, name: str, *, folds: int) -> GroupColumn:
     for part in parts_of(name):
         if part not in samples:
             raise InputError(
                 f"group_by names {part!r}, which is no sample column.{near_misses(part, list(samples.columns))}"
             )
-    others = tuple(other for other in group_by if other != name) or ("another column",)
-    mend = f"Group by {' and '.join(map(repr, others))} instead (group_by)"
     if _empty(samples, name).all():
-        raise InputError(f"group_by names {name!r}, which is empty for all {len(samples)} samples. {mend}.")
+        raise UnsplittableError(f"Samples are grouped by {name!r}, which is empty for all {len(samples)} samples.")
     column = _column(samples, name)
     if column.count < folds:
-        raise InputError(
-            f"group_by names {name!r}, which has {column.count} distinct values; {folds} folds need at least {folds}. "
-            f"{mend}, or use fewer folds (folds={column.count}{', the least is 3' if column.count < 3 else ''})."
+        raise UnsplittableError(
+            f"Samples are grouped by {name!r}, which has {column.count} distinct values; {folds} folds need at least {folds}."
         )
     return column
 
@@ -122,10 +136,9 @@ def _named_column(samples: pd.DataFrame, name: str, *, folds: int, group_by: Seq
 def _check_implied(columns: Sequence[GroupColumn], *, folds: int, samples: int) -> None:
     for column in columns:
         if column.count < folds:
-            raise InputError(
+            raise UnsplittableError(
                 f"{samples} samples have {column.count} distinct values of {column.name!r}, which is never shared "
-                f"between training and test; {folds} folds need at least {folds}. Capture more prompts, or use fewer "
-                f"folds."
+                f"between training and test; {folds} folds need at least {folds}."
             )
 
 

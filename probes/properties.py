@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.data.patterns import near_misses
+from outcrop.data.patterns import did_you_mean
 
 IntArray = NDArray[np.int64]
 
@@ -102,10 +102,12 @@ def warn_if_aliased(
         if gain < own:
             aliased.append((target.name, own - gain))
     if aliased:
+        design = [np.ones((int(both.sum()), 1)), *columns]
         named = ", ".join(f"{name!r} ({lacking} of its directions)" for name, lacking in aliased)
         warnings.warn(
-            f"Properties are determined by the others together: {named}. A probe of one reads a combination of the "
-            f"others as well. Capture prompts in which they vary independently.",
+            f"Properties are determined by the others together: {named}; their design matrix has rank {_rank(design)} "
+            f"of {sum(column.shape[1] for column in design)}. A probe of one reads a combination of the others as "
+            f"well. Capture prompts in which they vary independently.",
             ConfoundedWarning,
             stacklevel=4,
         )
@@ -133,7 +135,7 @@ def _named_target(labels: pd.DataFrame, name: str) -> Target:
     if name not in labels:
         raise InputError(
             f"There is no label column {name!r}. Label columns: {_listed(labels)}."
-            f"{near_misses(name, list(labels.columns))}"
+            f"{did_you_mean(name, list(labels.columns))}"
         )
     target = encode(labels[name], name=name)
     if len(target.classes) < 2:

@@ -16,7 +16,8 @@ class ProbeSpec:
 
     ``properties``: label columns (all with 2 to 50 classes); ``sites``: globs (all); ``steps``: indices (all);
     ``group_by``: sample columns of which training and test share no value, or combinations of columns, as in
-    ``"content * style"``; ``strengths``: scikit-learn's C, of which one is chosen inside each training fold;
+    ``"content * style"`` (by default template and seed, as far as they differ between samples);
+    ``strengths``: scikit-learn's C, of which one is chosen inside each training fold;
     ``controls``: independent draws of the control task, of which the mean counts; ``permutations`` for p-values, none
     by default; ``code_length``: also measure how many bits the labels cost; ``confidence`` and ``bootstraps`` of the
     intervals. Raises :class:`InputError` for values that make no sense.
@@ -25,7 +26,7 @@ class ProbeSpec:
     properties: tuple[str, ...] | None = None
     sites: tuple[str, ...] | None = None
     steps: tuple[int, ...] | None = None
-    group_by: tuple[str, ...] = ("template", "seed")
+    group_by: tuple[str, ...] | None = None
     folds: int = 5
     strengths: tuple[float, ...] = STRENGTHS
     controls: int = 2

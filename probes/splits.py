@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcrop.data.errors import InputError
-from outcrop.probes.grouping import GroupColumn, Grouping, IntArray, form_groups
+from outcrop.probes.grouping import GroupColumn, Grouping, IntArray, UnsplittableError, form_groups
 from outcrop.probes.properties import Target
 
 BoolArray = NDArray[np.bool_]
@@ -75,8 +74,9 @@ def make_splits(
     with seeds, say), every column is dealt, each block of folds is tested in turn, and its training rows lie outside
     the block in every column.
 
-    Raises :class:`InputError`, before anything is fitted, for columns that cannot be grouped (see ``form_groups``),
-    a class with fewer groups than folds, and a class that a training fold would lack.
+    Raises, before anything is fitted, :class:`~outcrop.data.errors.InputError` for columns that are not there (see
+    ``form_groups``), and :class:`UnsplittableError` for columns that cannot be grouped, a class with fewer groups than
+    folds, and a class that a training fold would lack. :func:`outcrop.probes.advice.split_or_advise` says what to do.
     """
     grouping = form_groups(samples, group_by=group_by, folds=folds)
     for unit, target in itertools.product(grouping.units, targets):
@@ -184,11 +184,9 @@ def _check_class_groups(unit: GroupColumn, target: Target, *, folds: int) -> Non
     for code, name in enumerate(target.classes):
         count = len(np.unique(unit.codes[target.codes == code]))
         if count < folds:
-            fewer = f"use folds={count}, or " if count >= 3 else ""
-            raise InputError(
+            raise UnsplittableError(
                 f"Class {name!r} of property {target.name!r} occurs in {count} groups of {unit.name!r}; "
-                f"{folds} folds need at least {folds}. Capture more of it, {fewer}leave the property out (properties), "
-                f"or group otherwise (group_by)."
+                f"{folds} folds need at least {folds}."
             )
 
 
@@ -197,17 +195,17 @@ def _check_training_classes(number: int, fold: Fold, target: Target, *, grouping
         return
     present = set(target.codes[fold.train])
     lacking = [name for code, name in enumerate(target.classes) if code not in present]
-    raise InputError(
+    raise UnsplittableError(
         f"Fold {number} has no training sample of {', '.join(map(repr, lacking))} for property {target.name!r} once "
         f"{', '.join(grouping.apart)} are kept apart ({int(fold.train.sum())} of {len(fold.train)} rows are left to "
-        f"train on). Capture more prompts and seeds, use more folds, or group by fewer columns (group_by)."
+        f"train on)."
     )
 
 
 def _check_inner(outer: Sequence[Fold], inner: Sequence[InnerFold], *, grouping: Grouping) -> None:
     served = {own for fold in inner for own, _ in fold.validate}
     if len(served) < len(outer):
-        raise InputError(
+        raise UnsplittableError(
             f"{len(outer) - len(served)} of {len(outer)} folds leave no rows to choose the strength on once "
-            f"{', '.join(grouping.apart)} are kept apart. Group by fewer columns (group_by), or capture more prompts."
+            f"{', '.join(grouping.apart)} are kept apart."
         )

@@ -1,32 +1,31 @@
 """Probe every property at every site and step of a data set."""
 
 import dataclasses
-import functools
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcrop.data.errors import InputError
-from outcrop.data.patterns import match_names
+from outcrop.probes.cells import Progress, fit_cells
+from outcrop.probes.checkpoint import Checkpoint
 from outcrop.probes.comparison import UNLABELLED, Outcomes
-from outcrop.probes.control import control_task
-from outcrop.probes.features import Recording, feature_matrix
+from outcrop.probes.degenerate import FeatureCheck
+from outcrop.probes.features import Recording
 from outcrop.probes.intervals import group_intervals
-from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
+from outcrop.probes.logistic import CellFit, LinearWeights
 from outcrop.probes.metrics import Metrics
-from outcrop.probes.online import deal_portions
-from outcrop.probes.permutation import adjusted, permuted_codes
-from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
+from outcrop.probes.permutation import adjusted
+from outcrop.probes.plan import Plan, make_plan
+from outcrop.probes.progress import shown
+from outcrop.probes.properties import Target
 from outcrop.probes.spec import ProbeSpec
-from outcrop.probes.splits import Splits, make_splits
+from outcrop.probes.splits import Splits
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
-from outcrop.probes.workers import cores, map_in_order
 
 __all__ = ["ProbeSpec", "probe"]
 
@@ -37,50 +36,41 @@ _TESTED = (
 
 METRICS = tuple(field.name for field in dataclasses.fields(Metrics))
 
-WORTH_WORKERS = 6000
-"""Cells x samples from which several processes pay for their start, about two seconds."""
 
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A sweep that has been checked: everything but the activations."""
-
-    spec: ProbeSpec
-    sites: tuple[str, ...]
-    steps: tuple[int, ...]
-    targets: tuple[Target, ...]
-    controls: tuple[tuple[Target, ...], ...]
-    permuted: tuple[IntArray, ...]
-    portions: IntArray | None
-    splits: Splits
-    confounded: tuple[tuple[str, str], ...]
-    aliased: tuple[tuple[str, int], ...]
-
-
-def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Progress | None = None) -> ProbeTable:
+def probe(
+    recording: Recording,
+    *,
+    spec: ProbeSpec | None = None,
+    progress: Progress | bool = False,
+    resume: str | Path | None = None,
+) -> ProbeTable:
     """Fit and test a linear probe for each property, site and step of ``recording`` (a data set).
 
     Accuracy is out of fold over all rows that have the label, with nothing that ``spec.group_by`` names on both sides.
-    ``progress`` is called with (done, total) after each cell of site and step. Raises :class:`InputError` before any
-    fit for a request that cannot be met, and :class:`DataError` for activations that are not finite. Warns of
-    properties that are confounded.
+    ``progress`` is called with (done, total) after each cell of site and step; ``True`` shows a bar with the time left.
+    Finished cells are kept in the folder ``resume``, so that the same call goes on where it was stopped; saving the
+    table there removes them.
+    Raises :class:`InputError` before any fit for a request that cannot be met, and :class:`DataError` for activations
+    that are not finite. Warns of properties that are confounded, and of features that are constant or far more than
+    the samples.
 
     >>> from outcrop.data import open_dataset  # doctest: +SKIP
     >>> print(probe(open_dataset("runs/demo"), spec=ProbeSpec(steps=(0, 5))).to_text())  # doctest: +SKIP
     """
     plan = make_plan(recording, spec or ProbeSpec())
-    cells = [(site, step) for site in plan.sites for step in plan.steps]
-    fits: list[CellFit] = []
-    widths: list[int] = []
-    for fit, width in _fit_cells(recording, plan, cells):
-        fits.append(fit)
-        widths.append(width)
-        if progress is not None:
-            progress(len(fits), len(cells))
+    checkpoint, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
+    with shown(progress) as update:
+        fitted = fit_cells(recording, plan, progress=update, check=check, checkpoint=checkpoint)
+    check.warn()
+    return _tabulate(recording, plan, [fit for fit, _ in fitted], widths=[width for _, width in fitted])
+
+
+def _tabulate(recording: Recording, plan: Plan, fits: Sequence[CellFit], *, widths: Sequence[int]) -> ProbeTable:
     place = pd.DataFrame(
-        [_place(recording, site, step) | {"features": width} for (site, step), width in zip(cells, widths, strict=True)]
+        [
+            _place(recording, site, step) | {"features": width}
+            for (site, step), width in zip(plan.cells, widths, strict=True)
+        ]
     )
     parts = [place.assign(**_scores(plan, number, fits)) for number in range(len(plan.targets))]
     frame = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
@@ -91,59 +81,8 @@ def probe(recording: Recording, *, spec: ProbeSpec | None = None, progress: Prog
     if plan.spec.code_length:
         frame["code_length"] = np.stack([fit.code_lengths for fit in fits], axis=1).reshape(-1)
         frame["compression"] = np.log2(frame["classes"]) / frame["code_length"]
-    return ProbeTable(frame, dict(_weights(plan, cells, fits)), _provenance(plan, recording), _outcomes(plan, fits))
-
-
-def _fit_cells(recording: Recording, plan: Plan, cells: Sequence[tuple[str, int]]) -> Iterator[tuple[CellFit, int]]:
-    """Each cell's fit and number of features, in order; only this process reads the recording."""
-    fit = functools.partial(
-        _fit_cell,
-        targets=plan.targets,
-        splits=plan.splits,
-        strengths=plan.spec.strengths,
-        controls=plan.controls,
-        permuted=plan.permuted,
-        portions=plan.portions,
-    )
-    columns = (feature_matrix(recording, site, step=step) for site, step in cells)
-    worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
-    yield from map_in_order(fit, columns, workers=cores() if worth else 1)
-
-
-def _fit_cell(features: NDArray[np.float32], **settings: Any) -> tuple[CellFit, int]:
-    return cross_validate(features, **settings), features.shape[1]
-
-
-def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
-    """Resolve ``spec`` against the tables of ``recording`` and split the samples. Raises :class:`InputError`."""
-    sites = match_names(spec.sites or ("*",), list(recording.sites.index), kind="Site")
-    steps = tuple(int(step) for step in (recording.steps.index if spec.steps is None else spec.steps))
-    absent = [step for step in steps if step not in recording.steps.index]
-    if absent:
-        raise InputError(f"steps must be among {list(recording.steps.index)}. Got {absent} besides.")
-    targets = choose_targets(recording.labels, properties=spec.properties, group_by=spec.group_by)
-    splits = make_splits(recording.samples, targets, group_by=spec.group_by, folds=spec.folds, seed=spec.seed)
-    confounded = warn_if_confounded(targets)
-    aliased = warn_if_aliased(targets, confounded=confounded)
-    groups = splits.grouping.units[0].codes
-    controls = tuple(
-        tuple(
-            control_task(target, groups, folds=splits.dealt, seed=spec.seed, draw=draw) for draw in range(spec.controls)
-        )
-        for target in targets
-    )
-    permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
-    portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
-    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
-
-
-def _permuted(
-    recording: Recording, targets: Sequence[Target], groups: IntArray, spec: ProbeSpec
-) -> tuple[IntArray, ...]:
-    """The same permutations for every cell."""
-    prompts = pd.factorize(recording.samples["prompt"])[0] if "prompt" in recording.samples else np.arange(len(groups))
-    settings = {"permutations": spec.permutations, "seed": spec.seed}
-    return tuple(permuted_codes(target, groups, prompts.astype(np.int64), **settings) for target in targets)
+    weights = dict(_weights(plan, plan.cells, fits))
+    return ProbeTable(frame, weights, _provenance(plan, recording), _outcomes(plan, fits))
 
 
 def _place(recording: Recording, site: str, step: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import DataError
+from outcrop.probes.checkpoint import remove_unfinished
 from outcrop.probes.comparison import Outcomes, compare_cells
 from outcrop.probes.logistic import LinearWeights
 
@@ -90,7 +91,7 @@ class ProbeTable:
 
     def save(self, folder: str | Path) -> None:
         """Write probes.parquet, weights.safetensors, probes.json and outcomes.safetensors into ``folder``, each
-        whole or not at all.
+        whole or not at all; then the cells that a sweep kept there to go on with are removed.
         """
         folder = Path(folder)
         tensors = {}
@@ -104,6 +105,7 @@ class ProbeTable:
             write_atomic(folder / OUTCOMES, save({"right": self.outcomes.right, "units": self.outcomes.units}))
         record = {"format": FORMAT, **self.provenance}
         write_atomic(folder / PROVENANCE, json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+        remove_unfinished(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ProbeTable":

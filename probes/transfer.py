@@ -13,14 +13,12 @@ from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.lbfgs import minimise
 from outcrop.probes.logistic import FIT_TOLERANCE
+from outcrop.probes.plan import Cell, Plan, make_plan
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import Target
 from outcrop.probes.softmax import BoolArray, FloatArray, TaskStack
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.strengths import choose_strengths
-from outcrop.probes.sweep import Plan, make_plan
-
-Cell = tuple[str, int]
 
 
 def transfer_matrix(

@@ -178,3 +178,15 @@ def test_probe_finds_what_was_planted_and_writes_its_table(run: Run, recorded: P
     assert (row["property"], row["site"], row["step"]) == ("content", "mid_block", 0)
     assert row["accuracy"] == 1
     assert any((recorded / "probes").iterdir())
+
+
+def test_a_wrong_property_lists_the_columns_once_and_an_impossible_split_says_what_is_possible(
+    run: Run, recorded: Path
+) -> None:
+    code, _, err = run("probe", recorded, "--property", "nosuch")
+    assert code == 1
+    assert err.count("content") == 1
+    code, _, err = run("probe", recorded, "--folds", 7)
+    assert code == 1
+    assert "With these samples one can use fewer folds (--folds 3, folds=3).\n" in err
+    assert run("probe", recorded, "--folds", 3)[0] == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from outcrop.console import ended_by_sigterm, fail, progress
+from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
 EXTRA = "pip install 'outcrop[capture]'"
 
@@ -183,14 +183,17 @@ def sites(model: str, *, part: str, meta: bool, as_json: bool, **size: int | Non
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @click.option("--json", "as_json", is_flag=True)
 def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> None:
-    """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls."""
+    """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls.
+
+    An interrupted sweep goes on when the same command is given again.
+    """
     import outcrop as oc
 
     spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
     ds = oc.open_dataset(dataset)
-    with progress("probe", "cells") as update:
-        table = oc.probe(ds, spec=spec, progress=update)
     target = out or dataset / "probes"
+    with plain_warnings(), progress("probe", "cells") as update:
+        table = oc.probe(ds, spec=spec, progress=update, resume=target)
     table.save(target)
     figures = oc.write_figures(table, target / "figures")
     if as_json:

@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,9 @@ def progress(title: str, unit: str) -> Iterator[Update]:
 
 
 def _advance(bar: "object", done: int, total: int) -> None:
-    bar.total, bar.n = total, done  # type: ignore[attr-defined]  # a tqdm bar
+    if bar.total is None and done > 1:  # type: ignore[attr-defined]  # a tqdm bar
+        bar.initial = done  # type: ignore[attr-defined]  # what an earlier run did tells nothing of the speed
+    bar.total, bar.n = total, done  # type: ignore[attr-defined]
     bar.refresh()  # type: ignore[attr-defined]
 
 
@@ -53,6 +56,14 @@ def ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Warnings of the body as one plain line each on standard error, without the line of code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_args, **_names: click.echo(f"Warning: {message}", err=True)
+        yield
 
 
 def fail(message: str, *, code: int) -> None:

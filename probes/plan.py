@@ -1,0 +1,76 @@
+"""A sweep that has been checked against its data set, before anything is fitted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from outcrop.data.errors import InputError
+from outcrop.data.patterns import match_names
+from outcrop.probes.advice import split_or_advise
+from outcrop.probes.control import control_task
+from outcrop.probes.features import Recording
+from outcrop.probes.grouping import grouped_columns
+from outcrop.probes.online import deal_portions
+from outcrop.probes.permutation import permuted_codes
+from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.splits import Splits
+
+Cell = tuple[str, int]
+"""A site and a step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that has been checked: everything but the activations."""
+
+    spec: ProbeSpec
+    sites: tuple[str, ...]
+    steps: tuple[int, ...]
+    targets: tuple[Target, ...]
+    controls: tuple[tuple[Target, ...], ...]
+    permuted: tuple[IntArray, ...]
+    portions: IntArray | None
+    splits: Splits
+    confounded: tuple[tuple[str, str], ...]
+    aliased: tuple[tuple[str, int], ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """In the order in which they are fitted, and stand in the table."""
+        return [(site, step) for site in self.sites for step in self.steps]
+
+
+def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
+    """Resolve ``spec`` against the tables of ``recording`` and split the samples. Raises :class:`InputError`."""
+    sites = match_names(spec.sites or ("*",), list(recording.sites.index), kind="Site")
+    steps = tuple(int(step) for step in (recording.steps.index if spec.steps is None else spec.steps))
+    absent = [step for step in steps if step not in recording.steps.index]
+    if absent:
+        raise InputError(f"steps must be among {list(recording.steps.index)}. Got {absent} besides.")
+    group_by = grouped_columns(recording.samples, spec.group_by)
+    targets = choose_targets(recording.labels, properties=spec.properties, group_by=group_by)
+    splits = split_or_advise(recording.samples, targets, group_by=group_by, folds=spec.folds, seed=spec.seed)
+    confounded = warn_if_confounded(targets)
+    aliased = warn_if_aliased(targets, confounded=confounded)
+    groups = splits.grouping.units[0].codes
+    controls = tuple(
+        tuple(
+            control_task(target, groups, folds=splits.dealt, seed=spec.seed, draw=draw) for draw in range(spec.controls)
+        )
+        for target in targets
+    )
+    permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
+    portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
+    return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
+
+
+def _permuted(
+    recording: Recording, targets: Sequence[Target], groups: IntArray, spec: ProbeSpec
+) -> tuple[IntArray, ...]:
+    """The same permutations for every cell."""
+    prompts = pd.factorize(recording.samples["prompt"])[0] if "prompt" in recording.samples else np.arange(len(groups))
+    settings = {"permutations": spec.permutations, "seed": spec.seed}
+    return tuple(permuted_codes(target, groups, prompts.astype(np.int64), **settings) for target in targets)
