@@ -128,7 +128,8 @@ def _named_column(samples: pd.DataFrame, name: str, *, folds: int) -> GroupColum
     column = _column(samples, name)
     if column.count < folds:
         raise UnsplittableError(
-            f"Samples are grouped by {name!r}, which has {column.count} distinct values; {folds} folds need at least {folds}."
+            f"Samples are grouped by {name!r}, which has {column.count} distinct values; {folds} folds need at "
+            f"least {folds}."
         )
     return column
 
