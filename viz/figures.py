@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcrop.data.errors import StorageError
+from outcrop.viz.architecture import plot_architecture
 from outcrop.viz.heatmap import plot_heatmap
 from outcrop.viz.inputs import HasFrame, read_frame
 from outcrop.viz.profiles import plot_profiles
@@ -53,7 +54,11 @@ def write_figures(table: HasFrame | pd.DataFrame, folder: str | Path) -> list[Pa
     Selectivity is left out for a table without a control task, the curves over steps for a table of one step.
     """
     frame = read_frame(table)
-    figures = {"heatmap": plot_heatmap(table), "profiles": plot_profiles(table)}
+    figures = {
+        "architecture": plot_architecture(table),
+        "heatmap": plot_heatmap(table),
+        "profiles": plot_profiles(table),
+    }
     if frame.groupby("property")["selectivity"].count().gt(0).all():
         figures["heatmap_selectivity"] = plot_heatmap(table, value="selectivity")
     if frame["step"].nunique() > 1:

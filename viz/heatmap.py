@@ -9,13 +9,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from outcrop.viz import labels, style
+from outcrop.viz.colourbar import draw_colour_bar
 from outcrop.viz.grid import PropertyGrid, StepAxis, Value, property_grid
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
@@ -170,45 +170,7 @@ def _header(figure: Figure, grid: PropertyGrid, names: dict[str, str], layout: _
     for inches_down, line in zip((0.40, 0.53), labels.best_lines(grid, names), strict=True):
         text = style.fit_text(line, size=style.SMALL_SIZE, width=layout.panel_width)
         write(inches_down, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
-    _colour_bar(figure, grid, layout, left=left)
-
-
-def _colour_bar(figure: Figure, grid: PropertyGrid, layout: _Layout, *, left: float) -> None:
-    """The scale of one panel: its ends below the bar, the majority level as a mark above it."""
-    axes = figure.add_axes(
-        layout.box(left, layout.height - 0.82, layout.panel_width, 0.08), label=f"colour bar {grid.name}"
-    )
-    scale = ScalarMappable(Normalize(grid.bottom, grid.top), mpl.colormaps[style.COLOUR_MAP])
-    below = bool(np.nanmin(grid.values) < grid.bottom)
-    bar = figure.colorbar(
-        scale, cax=axes, orientation="horizontal", extend="min" if below else "neither", extendfrac=0.03
-    )
-    bar.outline.set_visible(False)
-    middle = (grid.bottom + grid.top) / 2
-    lowest = labels.CHANCE if grid.value == "accuracy" else labels.NO_SELECTIVITY
-    bar.set_ticks([grid.bottom, middle, grid.top])
-    bar.set_ticklabels([f"{lowest} {labels.number(grid.bottom)}", labels.number(middle), labels.number(grid.top)])
-    axes.tick_params(length=2, labelsize=style.SMALL_SIZE, pad=1.5)
-    first, *_, last = axes.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
-    if grid.value == "accuracy":
-        _mark_majority(axes, grid)
-
-
-def _mark_majority(axes: Axes, grid: PropertyGrid) -> None:
-    """A triangle at the majority level; at the end of the bar if that lies below chance."""
-    place = min(max(grid.majority, grid.bottom), grid.top)
-    axes.plot(
-        [place], [1.0], marker="v", markersize=3.5, color=style.INK, clip_on=False,
-        transform=axes.get_xaxis_transform(), label=labels.MAJORITY,
-    )  # fmt: skip
-    rightwards = place < (grid.bottom + grid.top) / 2
-    axes.annotate(
-        f"{labels.MAJORITY} {labels.number(grid.majority)}", (place, 1.0), ha="left" if rightwards else "right",
-        xycoords=axes.get_xaxis_transform(), xytext=(4 if rightwards else -4, 1.0), textcoords="offset points",
-        va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
-    )  # fmt: skip
+    draw_colour_bar(figure, grid, box=layout.box(left, layout.height - 0.82, layout.panel_width, 0.08))
 
 
 def _site_labels(axes: Axes, sites: Sequence[str], names: dict[str, str], layout: _Layout) -> None:

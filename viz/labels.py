@@ -5,6 +5,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Literal
+
+import numpy as np
 
 from outcrop.viz.grid import PropertyGrid, StepAxis, StepKind, Value
 
@@ -46,7 +49,8 @@ STAGES = ("early", "middle", "late")
 HEATMAP_TITLE = "Where and when"
 PROFILES_TITLE = "Along the network"
 STEPS_TITLE = "On the way from noise to image"
-PICTURE_TITLES = (HEATMAP_TITLE, PROFILES_TITLE, STEPS_TITLE)
+ARCHITECTURE_TITLE = "In the model"
+PICTURE_TITLES = (ARCHITECTURE_TITLE, HEATMAP_TITLE, PROFILES_TITLE, STEPS_TITLE)
 
 _WORDS = {
     "down_blocks": "down", "mid_block": "mid", "up_blocks": "up", "attentions": "attn", "resnets": "res",
@@ -110,6 +114,21 @@ def heatmap_footnote(value: Value, *, confidence: float | None, missing: bool) -
     return text + (" Grey: not probed." if missing else "")
 
 
+def architecture_footnote(value: Value, *, shape: Literal["u", "stack"], confidence: float | None, chosen: bool) -> str:
+    """How to read a drawn architecture."""
+    way = (
+        "The left arm reads downwards, the right one upwards; dashed arrows are skip connections."
+        if shape == "u"
+        else "The model reads downwards, column by column."
+    )
+    floor = "the chance or majority level" if value == "accuracy" else "zero"
+    when = " Each property is shown at the step of its best site, hence slightly optimistic." if chosen else ""
+    return (
+        f"{way} Colour: {VALUE_NAMES[value]}. Dot: the {interval_name(confidence)} reaches down to {floor}. "
+        f"Outline: the best site.{when}"
+    )
+
+
 def profile_footnote(*, confidence: float | None) -> str:
     """What the lines, bands and marks of a profile mean."""
     return (
@@ -131,6 +150,18 @@ def best_lines(grid: PropertyGrid, names: dict[str, str]) -> tuple[str, str]:
     row, column = grid.best
     cell = number(float(grid.values[row, column]))
     return f"best {cell} at {step_name(grid.axis, column)}", names[grid.sites[row]]
+
+
+def best_at(grid: PropertyGrid, column: int, names: dict[str, str]) -> str:
+    """The best site at one step: ``noise 71: best .98 at up 2 · attn 0``."""
+    row = int(np.argmax(np.where(np.isfinite(grid.values[:, column]), grid.values[:, column], -np.inf)))
+    return f"{step_name(grid.axis, column)}: best {number(float(grid.values[row, column]))} at {names[grid.sites[row]]}"
+
+
+def name_within(site: str, block: str) -> str:
+    """What a site is called inside a block: ``attn 0 · cross`` for ``up_blocks.1.attentions.0...attn2``."""
+    inner = site.removeprefix(block).removeprefix(".")
+    return SEPARATOR.join(word for word, _ in _words(inner.split("."), inner=False)) if inner else "whole block"
 
 
 def site_group(site: str) -> str:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from outcrop.data.errors import StorageError
 from outcrop.viz import labels, sentences
+from outcrop.viz.architecture import plot_architecture
 from outcrop.viz.figures import render_figure
 from outcrop.viz.gallery import data_uri, gallery
 from outcrop.viz.grid import PropertyGrid, property_grid
@@ -109,6 +110,8 @@ def _pictures(table: HasFrame | pd.DataFrame, grids: Sequence[PropertyGrid], nam
     for start in range(0, len(grids), PANELS):
         part = grids[start : start + PANELS]
         chosen = [grid.name for grid in part]
+        drawn = plot_architecture(table, properties=chosen)
+        pictures.append(_picture(drawn, labels.ARCHITECTURE_TITLE, sentences.architecture_alt(part, names)))
         heatmap, profiles = plot_heatmap(table, properties=chosen), plot_profiles(table, properties=chosen)
         pictures.append(_picture(heatmap, labels.HEATMAP_TITLE, sentences.heatmap_alt(part, names)))
         pictures.append(_picture(profiles, labels.PROFILES_TITLE, sentences.profiles_alt(part)))

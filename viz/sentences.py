@@ -104,6 +104,12 @@ def heatmap_alt(grids: Sequence[PropertyGrid], names: dict[str, str]) -> str:
     )
 
 
+def architecture_alt(grids: Sequence[PropertyGrid], names: dict[str, str]) -> str:
+    """An alternative text for the drawn model."""
+    bests = "; ".join(f"{grid.name}: {labels.best_at(grid, grid.best[1], names)}" for grid in grids)
+    return f"The model drawn as {len(grids[0].sites)} sites, each coloured by probe accuracy. {bests}."
+
+
 def profiles_alt(grids: Sequence[PropertyGrid]) -> str:
     """An alternative text for the profiles over depth."""
     listed = ", ".join(grid.name for grid in grids)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from outcrop.data.errors import ConflictError, DataError, InputError, OutcropError, StorageError
     from outcrop.probes.sweep import ProbeSpec, probe
     from outcrop.probes.table import ProbeTable
+    from outcrop.viz.architecture import plot_architecture
     from outcrop.viz.figures import write_figures
     from outcrop.viz.heatmap import plot_heatmap
     from outcrop.viz.profiles import plot_profiles
@@ -38,6 +39,7 @@ __all__ = [
     "StorageError",
     "capture",
     "open_dataset",
+    "plot_architecture",
     "plot_heatmap",
     "plot_profiles",
     "probe",
@@ -56,6 +58,7 @@ _HOMES = {
     "ProbeTable": "outcrop.probes.table",
     "StorageError": "outcrop.data.errors",
     "open_dataset": "outcrop.data.dataset",
+    "plot_architecture": "outcrop.viz.architecture",
     "plot_heatmap": "outcrop.viz.heatmap",
     "plot_profiles": "outcrop.viz.profiles",
     "probe": "outcrop.probes.sweep",

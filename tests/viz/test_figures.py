@@ -52,11 +52,13 @@ def test_a_folder_that_cannot_be_written(frame: pd.DataFrame, tmp_path: Path) ->
 def test_every_figure_is_written(frame: pd.DataFrame, tmp_path: Path) -> None:
     written = write_figures(frame, tmp_path)
     assert sorted(path.name for path in written) == sorted(
-        f"{stem}.{kind}" for stem in ("heatmap", "heatmap_selectivity", "profiles", "steps") for kind in ("png", "svg")
+        f"{stem}.{kind}"
+        for stem in ("architecture", "heatmap", "heatmap_selectivity", "profiles", "steps")
+        for kind in ("png", "svg")
     )
     assert all(path.stat().st_size > 1000 for path in written)
 
 
 def test_what_the_table_lacks_is_left_out(frame: pd.DataFrame, tmp_path: Path) -> None:
     one = frame[frame["step"] == 2].assign(control=np.nan, selectivity=np.nan)
-    assert {path.stem for path in write_figures(one, tmp_path)} == {"heatmap", "profiles"}
+    assert {path.stem for path in write_figures(one, tmp_path)} == {"architecture", "heatmap", "profiles"}

@@ -74,7 +74,7 @@ def test_it_has_all_its_parts(page: Page) -> None:
 
 def test_every_image_has_an_alternative_text_and_is_inside_the_file(page: Page) -> None:
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 3 + 12
+    assert len(images) == 4 + 12
     for attributes in images:
         assert str(attributes["src"]).startswith("data:image/")
         assert len(str(attributes["alt"])) > 20
@@ -146,8 +146,8 @@ def test_many_properties_are_spread_over_several_figures(make_frame: Make, make_
     frame = make_frame(("a.0", "a.1"), steps=2, properties=tuple(f"p{i}" for i in range(6)))
     page = Page(render_report(make_dataset(4), frame))
     figures = [str(a["alt"]) for tag, a in page.tags if tag == "img" and "width" in a]
-    assert len(figures) == 6
-    assert sum("Heatmap" in text for text in figures[:2]) == 2
+    assert len(figures) == 8
+    assert sum("Heatmap" in text for text in figures[2:4]) == 2
 
 
 def test_examples_show_every_label(make_dataset: Make) -> None:
