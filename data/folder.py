@@ -64,7 +64,9 @@ def _column(source: LocalSource, shard: ShardStructure, site: str, journal: Shar
     found = column_record(shard, site)
     if journal is None:
         array = read_array(source, shard.arrays[f"activations/{site}"])
-        return found.model_copy(update={"crc32": tuple(zlib.crc32(np.ascontiguousarray(plane).data) for plane in array)})
+        return found.model_copy(
+            update={"crc32": tuple(zlib.crc32(np.ascontiguousarray(plane).data) for plane in array)}
+        )
     said = journal.columns[site]
     if (said.offset, said.shape, said.dtype) != (found.offset, found.shape, found.dtype):
         raise DataError(f"{source.name}: site {site!r} does not lie where the journal says. Fetch the file again.")
