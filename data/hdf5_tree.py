@@ -33,6 +33,7 @@ from outcrop.data.hdf5_source import ByteSource
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS = 20_000
 MAX_STRUCTURE_BYTES = 2**25
+MAX_MESSAGES = 2**18
 MAX_DEPTH = 4
 FIRST_READ = 512
 NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\u2028\u2029\u202a-\u202e\u2066-\u2069]{1,200}")
@@ -85,7 +86,7 @@ def read_tree(source: ByteSource) -> Hdf5Tree:
 class _Walk:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
-        self._budget = MAX_STRUCTURE_BYTES
+        self._budget, self._messages_left = MAX_STRUCTURE_BYTES, MAX_MESSAGES
         self._seen: set[int] = set()
         self._groups: list[str] = []
         self._arrays: dict[str, StoredArray] = {}
@@ -137,6 +138,9 @@ class _Walk:
         todo = [body]
         while todo:
             for kind, message_flags, message in _split(todo.pop(0), ordered=bool(flags & 4)):
+                self._messages_left -= 1
+                if self._messages_left < 0:
+                    raise DataError(f"{self._source.name} has more than {MAX_MESSAGES} messages in its headers.")
                 if kind == 0x10:
                     todo.append(self._continuation(message))
                 else:
@@ -261,7 +265,7 @@ def _split(block: bytes, *, ordered: bool) -> Iterator[tuple[int, int, bytes]]:
 def _root_address(source: ByteSource, head: bytes) -> int:
     if head[:8] != SIGNATURE:
         raise DataError(f"{source.name} is not an Outcrop shard: it does not begin as an HDF5 file.")
-    if len(head) < 48 or head[8] not in {2, 3} or head[9:11] != b"\x08\x08" or head[11] & ~4:
+    if len(head) < 48 or head[8] not in {2, 3} or head[9:12] != b"\x08\x08\0":
         raise DataError(
             f"{source.name} is HDF5 with superblock version {head[8:9].hex()}, and a shard of format 1 has version 2 "
             "or 3 (libver='v108' or later), offsets and lengths of 8 bytes, and no writer at work."

@@ -151,7 +151,7 @@ def _expected(record: DatasetRecord) -> dict[str, tuple[tuple[str, ...], tuple[i
     found["samples/id"] = (("<u8",), (None,))
     found["samples/seed"] = (("<i8",), (None,))
     found |= {f"samples/{name}": (("S",), (None,)) for name in TEXT_COLUMNS}
-    found |= {f"samples/labels/{name}": (("S", "<f8"), (None,)) for name in record.labels}
+    found |= {f"samples/labels/{name}": (("S", "<i8", "<f8"), (None,)) for name in record.labels}
     found |= {f"steps/{name}": ((kind,), (len(record.steps),)) for name, kind in STEP_COLUMNS.items()}
     stored = STORED_DTYPE[record.dtype]
     for site in record.sites:

@@ -21,6 +21,7 @@ from outcrop.data.journal import journal_path, manifest_content, merge_journals,
 from outcrop.data.locks import NAME as LOCK
 from outcrop.data.locks import locked, rank_tag, sealing
 from outcrop.data.safe_paths import read_bounded
+from outcrop.data.safe_tables import note_checked
 from outcrop.data.samples import Sample
 from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
 from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
@@ -71,8 +72,9 @@ class ShardWriter:
             records = read_journal(self.folder)
             if sum(len(record.samples) for record in records) != self.dataset.planned_samples:
                 return False
-            table = sample_table(samples, self.dataset.labels)
-            write_atomic(self.folder / "samples.parquet", table.to_parquet(), tag=self._tag)
+            table = sample_table(samples, self.dataset.labels).to_parquet()
+            write_atomic(self.folder / "samples.parquet", table, tag=self._tag)
+            note_checked(table)
             manifest = manifest_content(self.dataset.uuid, records)
             write_atomic(self.folder / "manifest.json", manifest, tag=self._tag)
             merge_journals(self.folder, records, tag=self._tag)
