@@ -8,20 +8,26 @@ from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
 
 SCHEME = "outcrop:"
+MODULES = {"outcrop:gan": "outcrop.zoo.gan", "outcrop:vae": "outcrop.zoo.vae"}
+"""Shipped models that are no diffusers pipelines, and the modules whose ``source()`` opens them."""
 
 
 def shipped_models() -> list[str]:
-    """Names of the shipped generators, such as ``outcrop:unet``."""
-    folder = Path(str(resources.files("outcrop.zoo"))) / "models"
-    return sorted(f"{SCHEME}{entry.parent.name}" for entry in folder.glob("*/model_index.json"))
+    """Names of the shipped generators, such as ``outcrop:unet``: those whose weights are there."""
+    weights = _zoo() / "models"
+    pipelines = [f"{SCHEME}{entry.parent.name}" for entry in weights.glob("*/model_index.json")]
+    modules = [name for name in MODULES if any((weights / name.removeprefix(SCHEME)).glob("*"))]
+    return sorted([*pipelines, *modules])
 
 
 def locate_model(name: str) -> str:
     """What diffusers can load: a folder's path or a hub id. Raises :class:`InputError` for an unknown name."""
     if name.startswith(SCHEME):
+        if name in MODULES:
+            raise InputError(f"{name} is a plain PyTorch module, no diffusers pipeline.")
         if name not in shipped_models():
             raise InputError(f"There is no shipped model {name!r}.{near_misses(name, shipped_models())}")
-        return str(Path(str(resources.files("outcrop.zoo"))) / "models" / name.removeprefix(SCHEME))
+        return str(_zoo() / "models" / name.removeprefix(SCHEME))
     if Path(name).is_dir():
         if not (Path(name) / "model_index.json").is_file():
             raise InputError(f"The folder {name} is no diffusers pipeline: it has no model_index.json.")
@@ -32,6 +38,10 @@ def locate_model(name: str) -> str:
         f"Model {name!r} is none of: a shipped model ({', '.join(shipped_models())}), an existing folder in diffusers "
         "format, a hub id such as 'owner/name'."
     )
+
+
+def _zoo() -> Path:
+    return Path(str(resources.files("outcrop.zoo")))
 
 
 def fingerprint(location: str) -> str:

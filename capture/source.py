@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from outcrop.capture.discovery import Grid, discover_sites
 from outcrop.capture.guidance import GuidanceLayout, observe_layout
-from outcrop.capture.models import fingerprint, locate_model
+from outcrop.capture.models import MODULES, fingerprint, locate_model
 from outcrop.capture.modules import SCHEME, load_module_source
 from outcrop.capture.noise import step_records
 from outcrop.capture.sites import Site
@@ -127,8 +128,8 @@ class DiffusersSource:
             "generator": [torch.Generator().manual_seed(sample.seed) for sample in samples],
             "output_type": "np",
         }
-        if size and "use_resolution_binning" in self._accepted:
-            arguments["use_resolution_binning"] = False  # the size is the one that was asked for
+        if "use_resolution_binning" in self._accepted:
+            arguments["use_resolution_binning"] = False  # the size is the one that was asked for, or the model's own
         optional = {"guidance_scale"}
         taken = {name: value for name, value in arguments.items() if name in self._accepted or name not in optional}
         images = np.asarray((self._pipeline(**taken).images * 255).round(), dtype=np.uint8)
@@ -182,10 +183,12 @@ def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> Di
     """
     if name.startswith(SCHEME):
         return load_module_source(name)  # type: ignore[return-value]  # the same interface
+    if name in MODULES:
+        return import_module(MODULES[name]).source()  # type: ignore[no-any-return]  # the same interface
     location = locate_model(name)
     check_device(device)
     precision = torch.float32 if device == "cpu" else torch.float16
-    with _quiet_loading():
+    with quiet_loading():
         from diffusers import DiffusionPipeline
         from safetensors import SafetensorError
 
@@ -213,7 +216,7 @@ def check_device(device: str) -> None:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Loading a pipeline prints bars and advice (no safety checker, ...); keep errors only."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

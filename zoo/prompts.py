@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from outcrop.zoo.pairs import PairScene
-from outcrop.zoo.scenes import Scene
+from outcrop.zoo.scenes import COLOURS, Scene
 
 TEMPLATES = (
     "a {style} {content} {layout}",
@@ -100,3 +100,17 @@ def draw_pair_prompt(pair: PairScene, rng: np.random.Generator) -> str:
     a, b, c, d = (int(pick) for pick in rng.choice([0, 0, 1], 4))
     template = int(rng.integers(len(PAIR_TEMPLATES)))
     return write_pair_prompt(pair, template=template, synonyms=(a, b, c, d), colour=bool(rng.integers(2)))
+
+
+def labels_in(prompt: str) -> dict[str, str]:
+    """The labels of a scene that ``prompt`` names, by property, in any word for them. Others are missing."""
+    words = {"content": CONTENT_WORDS, "style": STYLE_WORDS, "layout": LAYOUT_WORDS}
+    entries = {name: [(w, label) for label, ws in table.items() for w in ws] for name, table in words.items()}
+    entries["colour"] = [(colour, colour) for colour in COLOURS]
+    found = {}
+    for name, known in entries.items():
+        for word, label in sorted(known, key=lambda entry: -len(entry[0])):  # "at the top left" before "at the top"
+            if re.search(rf"\b{word}\b", prompt):
+                found[name] = label
+                break
+    return found

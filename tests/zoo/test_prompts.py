@@ -18,6 +18,7 @@ from outcrop.zoo.prompts import (
     TEMPLATES,
     draw_pair_prompt,
     draw_prompt,
+    labels_in,
     write_pair_prompt,
     write_prompt,
 )
@@ -101,3 +102,13 @@ def test_the_tokenizer_knows_every_word_as_one_token_and_holds_every_prompt(scen
         assert len(ids) <= MAX_LENGTH
         assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ,", ",").strip() == prompt
         assert len(ids) == len(prompt.replace(",", " ,").split()) + 2
+
+
+def test_the_labels_are_read_off_any_prompt_of_the_scene_world() -> None:
+    rng = np.random.default_rng(3)
+    for scene in draw_scenes(200, seed=3):
+        found = labels_in(draw_prompt(scene, rng))
+        assert found.pop("colour", scene.colour) == scene.colour
+        assert found == {"content": scene.content, "style": scene.style, "layout": scene.layout}
+    assert labels_in("starboard, topmost and redder") == {}
+    assert labels_in("a hatched star left of a disc")["style"] == "hatched"

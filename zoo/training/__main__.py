@@ -8,28 +8,20 @@ import logging
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from diffusers import StableDiffusionPipeline
 
 from outcrop.zoo.oracle import save_oracle
 from outcrop.zoo.scenes import Scene
-from outcrop.zoo.training.autoencoder import encode, psnr, train_autoencoder
+from outcrop.zoo.training.autoencoder import psnr, train_autoencoder
 from outcrop.zoo.training.data import SceneSet, draw_pair_set, draw_scene_set
 from outcrop.zoo.training.denoiser import bind_pipeline, build_unet, train_denoiser
+from outcrop.zoo.training.latents import cached_latents
 from outcrop.zoo.training.loop import Schedule, Trainer
 from outcrop.zoo.training.oracle import train_oracle
 from outcrop.zoo.training.text import build_text_encoder, teach_words
 from outcrop.zoo.training.tokenizer import build_tokenizer
 
 LOG = logging.getLogger(__name__)
-
-
-def _latents(vae: AutoencoderTiny, images: Tensor, cache: Path) -> Tensor:
-    """Encoding takes minutes: a run that goes on finds the latents of the first one."""
-    if not cache.exists():
-        save_file({"latents": encode(vae, images)}, cache)
-    return load_file(cache)["latents"]
 
 
 def _untrained_denoiser(data: SceneSet[Scene], trainer: Trainer) -> StableDiffusionPipeline:
@@ -39,7 +31,7 @@ def _untrained_denoiser(data: SceneSet[Scene], trainer: Trainer) -> StableDiffus
     tokenizer = build_tokenizer(seed=trainer.seed)
     torch.manual_seed(trainer.seed + 3)
     encoder = build_text_encoder(tokenizer)
-    teach_words(encoder, tokenizer, trainer)
+    teach_words(encoder, tokenizer, trainer, stage="text")
     torch.manual_seed(trainer.seed + 1)
     return bind_pipeline(vae, encoder.eval(), tokenizer, build_unet())
 
@@ -65,12 +57,12 @@ def main() -> None:
         pipeline = StableDiffusionPipeline.from_pretrained(options.start_from, dtype=torch.float32)
     else:
         pipeline = _untrained_denoiser(data, trainer)
-    latents = _latents(pipeline.vae, data.images, options.out / "latents.safetensors")
+    latents = cached_latents(pipeline.vae, data.images, options.out / "latents.safetensors")
     first = Schedule(options.steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998)
     train_denoiser(pipeline, latents, data.prompts, trainer, first, stage="denoiser")
 
     pairs = draw_pair_set(options.pairs, seed=options.seed + 200)
-    latents = torch.cat([latents, _latents(pipeline.vae, pairs.images, options.out / "pair-latents.safetensors")])
+    latents = torch.cat([latents, cached_latents(pipeline.vae, pairs.images, options.out / "pair-latents.safetensors")])
     second = Schedule(options.pair_steps, rate=6e-4, matrix_rate=0.005, ema=0.998, decay_from=0.3)
     train_denoiser(pipeline, latents, data.prompts + pairs.prompts, trainer, second, stage="pairs")
     pipeline.to(torch.float16).save_pretrained(options.out / "models" / "unet", safe_serialization=True)

@@ -29,6 +29,11 @@ def draw_scene_set(n: int, *, seed: int) -> SceneSet[Scene]:
     return _draw(draw_scenes(n, seed=seed), lambda scenes: render(scenes).images, draw_prompt, seed=seed + 1)
 
 
+def draw_scene_prompts(n: int, *, seed: int) -> list[list[str]]:
+    """The prompts of :func:`draw_scene_set`, without rendering a picture."""
+    return _prompts(draw_scenes(n, seed=seed), draw_prompt, seed=seed + 1)
+
+
 def draw_pair_set(n: int, *, seed: int) -> SceneSet[PairScene]:
     """Pictures of two objects."""
     return _draw(draw_pairs(n, seed=seed), lambda pairs: render_pairs(pairs).images, draw_pair_prompt, seed=seed + 1)
@@ -41,9 +46,15 @@ def _draw(
     *,
     seed: int,
 ) -> SceneSet[AnyScene]:
-    rng = np.random.default_rng(seed)
     parts = []
     for start in range(0, len(scenes), 500):
         images = paint(scenes[start : start + 500])
         parts.append(torch.from_numpy((images * 255).round().astype(np.uint8)).permute(0, 3, 1, 2).contiguous())
-    return SceneSet(torch.cat(parts), scenes, [[write(scene, rng) for _ in range(3)] for scene in scenes])
+    return SceneSet(torch.cat(parts), scenes, _prompts(scenes, write, seed=seed))
+
+
+def _prompts(
+    scenes: list[AnyScene], write: Callable[[AnyScene, np.random.Generator], str], *, seed: int
+) -> list[list[str]]:
+    rng = np.random.default_rng(seed)
+    return [[write(scene, rng) for _ in range(3)] for scene in scenes]

@@ -15,16 +15,20 @@ from torch import Tensor, nn
 from outcrop.zoo.training.muon import Muon, split_parameters
 
 LOG = logging.getLogger(__name__)
+SPREAD = 1_000_003  # between the seeds of two runs
 LossFunction = Callable[[torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """``rate`` is AdamW's, ``matrix_rate`` Muon's. Both rise over 100 steps; from ``decay_from`` they fall to 2 %."""
+    """``rate`` is AdamW's, ``matrix_rate`` Muon's (0: AdamW has everything). Both rise over 100 steps; from
+    ``decay_from`` they fall to 2 %.
+    """
 
     steps: int
     rate: float = 1e-3
     matrix_rate: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
     ema: float = 0.99
     decay_from: float = 0.6
 
@@ -51,7 +55,7 @@ class Trainer:
         first = state.load(target)
         started, total = time.monotonic(), 0.0
         for step in range(first, schedule.steps):
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            generator = torch.Generator().manual_seed(self.seed * SPREAD + step)
             total += state.update(loss(generator), schedule, step)
             count = step + 1
             if count % self.every == 0 or count == schedule.steps:
@@ -62,6 +66,10 @@ class Trainer:
                 total = 0.0
         state.bundle.load_state_dict(state.average.state_dict())
         state.bundle.eval()
+
+    def step_of(self, generator: torch.Generator) -> int:
+        """The step that ``generator`` was made for."""
+        return generator.initial_seed() - self.seed * SPREAD
 
     def _report(self, name: str, step: int, steps: int, loss: float, spent: float, pace: float) -> None:
         with (self.folder / f"{name}.jsonl").open("a") as stream:
@@ -82,15 +90,18 @@ class _State:
         bundle = nn.ModuleDict(models).train()
         average = copy.deepcopy(bundle).requires_grad_(requires_grad=False)
         thick, rest = split_parameters(models)
-        adam = torch.optim.AdamW(rest, lr=schedule.rate, betas=(0.9, 0.99), weight_decay=1e-2, eps=1e-7)
-        return cls(bundle, average, (Muon(thick, rate=schedule.matrix_rate), adam))
+        muon = [Muon(thick, rate=schedule.matrix_rate)] if schedule.matrix_rate else []
+        plain = rest if muon else rest + thick
+        adam = torch.optim.AdamW(plain, lr=schedule.rate, betas=schedule.betas, weight_decay=1e-2, eps=1e-7)
+        return cls(bundle, average, (*muon, adam))
 
     def update(self, value: Tensor, schedule: Schedule, step: int) -> float:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(self.bundle.parameters(), 1.0)
-        for optimizer, rate in zip(self.optimizers, (schedule.matrix_rate, schedule.rate), strict=True):
+        for optimizer in self.optimizers:
+            rate = schedule.matrix_rate if isinstance(optimizer, Muon) else schedule.rate
             for group in optimizer.param_groups:
                 group["lr"] = rate * schedule.factor(step)
             optimizer.step()
