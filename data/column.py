@@ -1,35 +1,175 @@
-"""Reading one probe column (one site, one step of one shard) by its offset, without HDF5."""
+"""Reading activations by their offsets, without HDF5: whole columns (one site, one step) or some of their rows.
+
+A column's checksum is verified when this process first reads from it, and again when its file has changed.
+"""
 
 import zlib
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import DataError
-from outcrop.data.schema import ColumnRecord
+from outcrop.data.folder import check_stored
+from outcrop.data.safe_paths import safe_path
+from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, DType, SiteRecord
+from outcrop.data.store import LocalStore, Piece, Store
+
+Rows = NDArray[np.int64]
+Array = NDArray[np.generic]
 
 
-def read_column(path: Path, column: ColumnRecord, *, step: int, site: str) -> NDArray[np.generic]:
-    """The plane (sample, *feature) of ``step``, its checksum verified.
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard's file with ``count`` samples of ``info``, and where its columns lie in it."""
 
-    Raises :class:`DataError` for a file that is missing, cut short or altered.
+    store: Store
+    file: str
+    info: DatasetRecord
+    count: int
+    columns: Mapping[str, ColumnRecord]
+
+    @property
+    def name(self) -> str:
+        return f"{self.store.location}/{self.file}"
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One column of one shard: ``count`` rows of ``row_bytes`` from ``offset`` on."""
+
+    shard: StoredShard
+    site: str
+    step: int
+    offset: int
+    row_bytes: int
+    crc32: int | None
+
+    @property
+    def size(self) -> int:
+        return self.shard.count * self.row_bytes
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.shard.name, self.site, self.step
+
+
+class ColumnReader:
+    """Reads the columns of ``shards``, whose rows follow one another.
+
+    Raises :class:`DataError` for a shard that is missing, cut short, altered, or no shard at all.
     """
-    kind = np.dtype(column.dtype)
-    count = int(np.prod(column.shape[1:], dtype=np.int64))
-    start = column.offset + step * count * kind.itemsize
-    try:
-        values: NDArray[np.generic] = np.fromfile(path, kind, count, offset=start)
-    except OSError as error:
-        raise DataError(f"Shard {path} cannot be read: {error.strerror or error}.") from error
-    if len(values) != count or zlib.crc32(values.view(np.uint8).data) != column.crc32[step]:
-        raise DataError(
-            f"Shard {path} is damaged at site {site!r}, step {step}: the checksum in the journal does not match. "
-            "Fetch the file again, or delete it and its journal line and capture again."
-        )
-    return values.reshape(column.shape[1:])
+
+    def __init__(self, shards: Sequence[StoredShard], *, dtype: DType, verify: bool = True) -> None:
+        self.shards, self.dtype, self.verify = tuple(shards), dtype, verify
+        self.starts = np.cumsum([0, *(shard.count for shard in self.shards)])
+        self._inspected: dict[str, object] = {}
+        self._verified: dict[tuple[str, str, int], object] = {}
+
+    def read(self, site: SiteRecord, step: int, rows: Rows | None = None) -> Array:
+        """(sample, *feature) of ``site`` at the ``step``-th stored step; ``rows`` in the order in which they are given.
+
+        float16 or float32 as stored; bfloat16 comes as float32.
+        """
+        planes = [self._plane(shard, site, step) for shard in self.shards]
+        values = self._read_all(planes) if rows is None else self._read_rows(planes, rows)
+        kind = np.dtype(STORED_DTYPE[self.dtype])
+        shaped: Array = values.reshape(-1).view(kind).reshape(len(values), *site.shape)
+        return widen_bfloat16(shaped) if self.dtype == "bfloat16" else shaped
+
+    def _plane(self, shard: StoredShard, site: SiteRecord, step: int) -> _Plane:
+        self._inspect(shard)
+        column = shard.columns[site.name]
+        row_bytes = prod(site.shape) * np.dtype(column.dtype).itemsize
+        offset = column.offset + step * shard.count * row_bytes
+        return _Plane(shard, site.name, step, offset, row_bytes, column.crc32[step] if column.crc32 else None)
+
+    def _inspect(self, shard: StoredShard) -> None:
+        """Look at the structure of a file of this machine before anything is read from it. From afar, bytes are fetched
+        by offset and checksum, and no file is ever opened as HDF5.
+        """
+        if not isinstance(shard.store, LocalStore):
+            return
+        version = shard.store.version(shard.file)
+        if self._inspected.get(shard.name) != version:
+            check_stored(safe_path(shard.store.folder, shard.file), shard.info, shard.columns)
+            self._inspected[shard.name] = version
+
+    def _read_all(self, planes: Sequence[_Plane]) -> NDArray[np.uint8]:
+        out = np.empty((int(self.starts[-1]), planes[0].row_bytes), np.uint8)
+        parts = [out[a:b].reshape(-1) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        for store, chosen in _by_store(planes):
+            pieces = [Piece(planes[k].shard.file, planes[k].offset, parts[k]) for k in chosen]
+            store.fill(pieces)
+        for plane, part in zip(planes, parts, strict=True):
+            self._check(plane, part)
+        return out
+
+    def _read_rows(self, planes: Sequence[_Plane], rows: Rows) -> NDArray[np.uint8]:
+        order = np.argsort(rows, kind="stable")
+        wanted = rows[order]
+        out = np.empty((len(rows), planes[0].row_bytes), np.uint8)
+        bounds = np.searchsorted(wanted, self.starts)
+        pieces: list[list[Piece]] = [[] for _ in planes]
+        for number, plane in enumerate(planes):
+            a, b = bounds[number], bounds[number + 1]
+            if a == b:
+                continue
+            local = wanted[a:b] - self.starts[number]
+            if 2 * (b - a) > plane.shard.count or not self._is_verified(plane):
+                out[a:b] = self._whole(plane)[local]
+            else:
+                pieces[number] = list(_runs(plane, local, out[a:b]))
+        for store, chosen in _by_store(planes):
+            store.fill([piece for number in chosen for piece in pieces[number]])
+        if np.array_equal(order, np.arange(len(order))):
+            return out
+        back = np.empty_like(out)
+        back[order] = out
+        return back
+
+    def _whole(self, plane: _Plane) -> NDArray[np.uint8]:
+        values = np.empty(plane.size, np.uint8)
+        plane.shard.store.fill([Piece(plane.shard.file, plane.offset, values)])
+        self._check(plane, values)
+        return values.reshape(plane.shard.count, plane.row_bytes)
+
+    def _is_verified(self, plane: _Plane) -> bool:
+        if not self.verify or plane.crc32 is None:
+            return True
+        version = self._verified.get(plane.key)
+        return version is not None and version == plane.shard.store.version(plane.shard.file)
+
+    def _check(self, plane: _Plane, content: NDArray[np.uint8]) -> None:
+        if self._is_verified(plane):
+            return
+        version = plane.shard.store.version(plane.shard.file)
+        if zlib.crc32(content.data) != plane.crc32:
+            raise DataError(
+                f"Shard {plane.shard.name} is damaged at site {plane.site!r}, step {plane.step}: the checksum in the "
+                "journal does not match. Fetch the file again, or delete it and its journal line and capture again."
+            )
+        self._verified[plane.key] = version
 
 
-def widen_bfloat16(values: NDArray[np.generic]) -> NDArray[np.float32]:
+def widen_bfloat16(values: Array) -> NDArray[np.float32]:
     """bfloat16 stored as ``<u2``, as float32 (exact)."""
     return (values.astype("<u4") << 16).view("<f4")
+
+
+def _by_store(planes: Sequence[_Plane]) -> Iterator[tuple[Store, list[int]]]:
+    """Which planes lie in which store: each is asked once."""
+    groups: dict[int, list[int]] = {}
+    for number, plane in enumerate(planes):
+        groups.setdefault(id(plane.shard.store), []).append(number)
+    for chosen in groups.values():
+        yield planes[chosen[0]].shard.store, chosen
+
+
+def _runs(plane: _Plane, local: Rows, out: NDArray[np.uint8]) -> Iterator[Piece]:
+    """Rows in ascending order, those that follow one another in one piece."""
+    breaks = np.flatnonzero(np.diff(local) != 1) + 1
+    for a, b in zip([0, *breaks.tolist()], [*breaks.tolist(), len(local)], strict=True):
+        yield Piece(plane.shard.file, plane.offset + int(local[a]) * plane.row_bytes, out[a:b].reshape(-1))

@@ -1,56 +1,111 @@
 """Opening a data set in one line, without the model and without the code that made it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from outcrop.data.column import read_column, widen_bfloat16
-from outcrop.data.errors import DataError, InputError
-from outcrop.data.folder import ShardTable, read_meta, read_shard_table
-from outcrop.data.journal import read_journal
+from outcrop.data import images, summary
+from outcrop.data.column import ColumnReader, Rows
+from outcrop.data.errors import InputError
+from outcrop.data.labels import LabelRecord, read_map
+from outcrop.data.opening import Location, Source, check_compatible, open_source
 from outcrop.data.patterns import near_misses
-from outcrop.data.safe_paths import safe_path
 from outcrop.data.schema import DatasetRecord
-from outcrop.data.structure import check_journal
-from outcrop.data.tables import site_table, step_table
-from outcrop.data.writer import read_record
+from outcrop.data.selection import Span, Where, choose_one_step, choose_rows, choose_sites, choose_steps, find_rows
+from outcrop.data.store import LocalStore
+from outcrop.data.tables import SAMPLE_COLUMNS, site_table, step_table
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
+if TYPE_CHECKING:
+    import anndata
+    import xarray
+
+    from outcrop.data.arrays import Chunks
+    from outcrop.data.batches import Minibatches
+
+
+@dataclass(frozen=True)
+class _View:
+    """What of the sources is shown; ``rows``: positions in all their samples, None for every one in order."""
+
+    sites: tuple[str, ...]
+    steps: tuple[int, ...]
+    rows: Rows | None = None
 
 
 class Dataset:
     """Activations of many samples at many sites and steps, with their labels. Made by :func:`open_dataset`.
 
-    Rows are in the same order everywhere: row ``i`` of :meth:`activations` belongs to ``samples.index[i]``.
+    Rows are in the same order everywhere: row ``i`` of :meth:`activations` belongs to ``samples.index[i]``. Nothing is
+    read before it is asked for, and no file stays open: a data set may be used in several processes and be pickled.
     """
 
-    def __init__(self, path: Path, info: DatasetRecord, shards: Sequence[ShardTable]) -> None:
-        self.path = path
-        self.info = info
-        self._shards = tuple(shards)
+    def __init__(self, sources: Sequence[Source], *, reader: ColumnReader, view: _View) -> None:
+        self._sources, self._reader, self._view = tuple(sources), reader, view
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __repr__(self) -> str:
-        state = "" if len(self) == self.info.planned_samples else f" of {self.info.planned_samples} planned"
-        return (
-            f"<Dataset {self.path.name}: {self.info.model}, {len(self)} samples{state}, "
-            f"{len(self.sites)} sites x {len(self.steps)} steps, labels {list(self.labels)}>"
-        )
+        return summary.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self)
+
+    @property
+    def location(self) -> str:
+        """Where it lies: paths or URLs, separated by commas."""
+        return ", ".join(source.store.location for source in self._sources)
+
+    @property
+    def name(self) -> str:
+        return " + ".join(source.name for source in self._sources)
+
+    @property
+    def path(self) -> Path:
+        """The folder. Raises :class:`InputError` where there is no single one on this machine."""
+        store = self._sources[0].store
+        if len(self._sources) > 1 or not isinstance(store, LocalStore):
+            raise InputError(f"{self.location} is no folder of this machine. `outcrop pull` makes it one.")
+        return store.folder
 
     @property
     def uuid(self) -> str:
-        return self.info.uuid
+        """Of several data sets opened as one, all uuids joined by ``+``."""
+        return "+".join(source.info.uuid for source in self._sources)
 
     @property
     def dtype(self) -> str:
         return self.info.dtype
+
+    @cached_property
+    def info(self) -> DatasetRecord:
+        """The record of the (first) data set, its sites and steps those that are selected."""
+        info = self._sources[0].info
+        sites = tuple(site for site in info.sites if site.name in self._view.sites)
+        steps = tuple(step for step in info.steps if step.index in self._view.steps)
+        return info.model_copy(update={"sites": sites, "steps": steps})
+
+    @property
+    def planned(self) -> int:
+        """Samples that the captures were to make."""
+        return sum(source.info.planned_samples for source in self._sources)
+
+    @property
+    def stored(self) -> int:
+        """Samples that are there, selected or not."""
+        return sum(len(source.samples) for source in self._sources)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the selected activations on disk."""
+        return len(self) * self.info.sample_bytes
 
     @cached_property
     def sites(self) -> pd.DataFrame:
@@ -59,79 +114,155 @@ class Dataset:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """Recorded steps, indexed from 0: timestep, log_snr, noise (0-100, 100 is pure noise)."""
+        """Recorded steps by index: timestep, log_snr, noise (0-100, 100 is pure noise)."""
         return step_table(self.info)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row per sample, indexed by id: prompt, negative_prompt, seed, template, image, and the labels."""
-        return pd.concat([shard.samples for shard in self._shards])
+        tables = [source.samples for source in self._sources]
+        table = tables[0] if len(tables) == 1 else pd.concat(tables)
+        return table if self._view.rows is None else table.iloc[self._view.rows]
 
     @cached_property
     def labels(self) -> pd.DataFrame:
-        """The label columns of :attr:`samples`."""
-        return self.samples[list(self.info.labels)]
+        """The label columns of :attr:`samples`: those of the prompts, then those added later, maps excepted."""
+        return self.samples[[name for name in self.samples.columns if name not in SAMPLE_COLUMNS]]
 
-    def activations(self, site: str, *, step: int) -> NDArray[np.generic]:
-        """What ``site`` put out at step ``step`` (an index into :attr:`steps`): (sample, *feature).
+    @property
+    def added_labels(self) -> dict[str, LabelRecord]:
+        """The labels that were added after the capture, with their provenance (of several data sets, the first's)."""
+        return {label.name: label for label in self._sources[0].added}
 
-        float16 or float32 as stored; bfloat16 comes as float32. Raises :class:`InputError` for a site or step
-        that is not there and :class:`DataError` for a damaged shard.
+    def select(
+        self,
+        sites: str | Sequence[str] | None = None,
+        *,
+        role: str | None = None,
+        steps: int | Iterable[int] | None = None,
+        timestep: Span | None = None,
+        noise: Span | None = None,
+        where: Where | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> "Dataset":
+        """The part with these sites (globs), steps and samples. Nothing is read; steps keep their indices.
+
+        ``timestep`` and ``noise``: a number for the nearest recorded step, or a pair (low, high). ``where``: a pandas
+        query over :attr:`samples`, or a mapping from column to value or values. Raises :class:`InputError` for what
+        selects nothing.
+
+        >>> ds.select("up_blocks.*", noise=(0, 50), where={"style": ["flat", "neon"]})  # doctest: +SKIP
+        """
+        rows = None if where is None and ids is None else choose_rows(self.samples, where, ids)
+        view = replace(
+            self._view,
+            sites=tuple(choose_sites(self.sites, sites, role)),
+            steps=tuple(choose_steps(self.steps, steps, timestep=timestep, noise=noise)),
+            rows=self._view.rows if rows is None else self._stored_rows(rows),
+        )
+        return Dataset(self._sources, reader=self._reader, view=view)
+
+    def activations(
+        self, site: str, *, step: int | None = None, timestep: float | None = None, noise: float | None = None
+    ) -> NDArray[np.generic]:
+        """What ``site`` put out at a step, by its index in :attr:`steps` or nearest to a timestep or noise level.
+
+        (sample, *feature), float16 or float32 as stored; bfloat16 comes as float32. Raises :class:`InputError` for a
+        site or step that is not there and :class:`~outcrop.data.errors.DataError` for a damaged shard.
         """
         if site not in self.sites.index:
-            raise InputError(f"There is no site {site!r} in {self.path}.{near_misses(site, self.sites.index)}")
-        if step not in self.steps.index:
-            raise InputError(f"step must be one of 0 to {len(self.steps) - 1} in {self.path}. Got {step}.")
-        parts = [read_column(shard.path, shard.columns[site], step=step, site=site) for shard in self._shards]
-        values = np.concatenate(parts)
-        return widen_bfloat16(values) if self.dtype == "bfloat16" else values
+            raise InputError(f"There is no site {site!r} in {self.location}.{near_misses(site, self.sites.index)}")
+        return self.rows(site, choose_one_step(self.steps, step, timestep=timestep, noise=noise), None)
+
+    def rows(self, site: str, step: int, rows: Rows | None) -> NDArray[np.generic]:
+        """Some rows of a column: ``rows`` are positions in :attr:`samples`."""
+        record = next(record for record in self.info.sites if record.name == site)
+        place = [record.index for record in self._sources[0].info.steps].index(step)
+        return self._reader.read(record, place, self._view.rows if rows is None else self._stored_rows(rows))
+
+    def _stored_rows(self, rows: Rows) -> Rows:
+        return rows if self._view.rows is None else self._view.rows[rows]
+
+    @property
+    def shard_lengths(self) -> tuple[int, ...]:
+        """Samples that lie together in a file, where all are selected in order; else all as one."""
+        whole = self._view.rows is None
+        return tuple(shard.count for shard in self._reader.shards) if whole else (len(self),)
 
     def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
         """The generated images of ``ids`` (all, if left out).
 
-        Raises :class:`InputError` for an id that is not there, and :class:`DataError` for an image that is missing.
+        Raises :class:`InputError` for an id that is not there, and :class:`~outcrop.data.errors.DataError` for an image
+        that is missing or whose path leads out of the data set.
         """
-        wanted = list(self.samples.index if ids is None else ids)
-        unknown = [name for name in wanted if name not in self.samples.index]
-        if unknown:
-            raise InputError(f"There is no sample {unknown[0]!r} in {self.path}. Ids stand in samples.index.")
-        paths = self.samples.loc[wanted, "image"]
-        return [_open_image(self.path, relative) for relative in paths]
+        rows = np.arange(len(self)) if ids is None else find_rows(self.samples, ids)
+        owners = np.searchsorted(
+            np.cumsum([len(source.samples) for source in self._sources]), self._stored_rows(rows), "right"
+        )
+        paths = self.samples["image"].iloc[rows]
+        return [images.open_image(self._sources[owner].store, path) for owner, path in zip(owners, paths, strict=True)]
+
+    def map(self, name: str) -> NDArray[np.int64]:
+        """(sample, row, column) of an added label of kind ``map``, -1 where it has none."""
+        parts = []
+        for source in self._sources:
+            known = {label.name: label for label in source.added if label.kind == "map"}
+            if name not in known:
+                raise InputError(f"There is no map {name!r} in {source.store.location}.{near_misses(name, known)}")
+            parts.append(read_map(source.store, known[name], source.samples.index))
+        cells = np.concatenate(parts)
+        return cells if self._view.rows is None else cells[self._view.rows]
+
+    def to_pandas(self, site: str, *, step: int | None = None) -> pd.DataFrame:
+        """The labels, and the flattened activations of ``site`` as columns ``site[0]``, ``site[1]``, ..."""
+        from outcrop.data import arrays
+
+        return arrays.to_pandas(self, site, step=step)
+
+    def to_xarray(self, *, chunks: "Chunks" = None) -> "xarray.Dataset":
+        """All selected sites as lazily read variables (step, sample, *feature); with ``chunks``, backed by dask.
+
+        ``chunks="shards"`` makes one chunk of each step of each shard. Needs ``outcrop[notebook]``.
+        """
+        from outcrop.data import arrays
+
+        return arrays.to_xarray(self, chunks=chunks)
+
+    def to_anndata(self, sites: str | Sequence[str] | None = None, *, step: int | None = None) -> "anndata.AnnData":
+        """One step as AnnData: the first site is ``X``, further ones are in ``obsm``; labels are in ``obs``."""
+        from outcrop.data import arrays
+
+        return arrays.to_anndata(self, sites, step=step)
+
+    def torch(self, sites: str | Sequence[str] | None = None, **options: Any) -> "Minibatches":
+        """A map-style data set for ``torch.utils.data.DataLoader``; see :class:`outcrop.data.batches.Minibatches`."""
+        from outcrop.data.batches import Minibatches
+
+        return Minibatches(self, sites, **options)
 
 
-def open_dataset(path: str | Path) -> Dataset:
-    """Open a data set folder (also one whose capture is not finished) or a single shard ``.h5``.
+def open_dataset(location: Location | Sequence[Location], *, verify: bool = True) -> Dataset:
+    """Open a data set folder (also one whose capture is not finished), a single shard ``.h5``, or several as one.
 
-    Raises :class:`DataError` if there is none, or if nothing has been committed yet.
+    A location may be a URL that fsspec reaches (``https://``, ``s3://``, ``hf://datasets/USER/NAME``; needs
+    ``outcrop[remote]``): only what is asked for is fetched, column by column. ``verify`` checks each column's checksum
+    when it is first read.
+
+    Raises :class:`~outcrop.data.errors.DataError` if there is none, if it is damaged or nothing has been committed yet,
+    and :class:`InputError` for several data sets that do not fit together.
 
     >>> import outcrop as oc  # doctest: +SKIP
     >>> ds = oc.open_dataset("runs/demo")  # doctest: +SKIP
     >>> ds.activations("mid_block", step=3).shape  # doctest: +SKIP
     (432, 128)
     """
-    path = Path(path)
-    if path.is_file():
-        info = read_meta(path)
-        return Dataset(path, info, [read_shard_table(path, info)])
-    if not path.is_dir():
-        raise DataError(f"{path} does not exist. Expected a data set folder or a shard file (.h5).")
-    info = read_record(path)
-    journal = read_journal(path)
-    if not journal:
-        raise DataError(f"{path} has no committed shard yet. Run the capture again to go on with it.")
-    check_journal(info, journal, where=str(path / "journal.jsonl"))
-    shards = [read_shard_table(safe_path(path, record.file), info, record) for record in journal]
-    for shard, record in zip(shards, journal, strict=True):
-        if tuple(shard.samples.index) != record.samples:
-            raise DataError(f"{shard.path} holds other samples than its journal line says. Fetch it again.")
-    return Dataset(path, info, shards)
-
-
-def _open_image(folder: Path, relative: str) -> Image.Image:
-    if not relative:
-        raise DataError(f"{folder} was captured without images (images: false).")
-    target = safe_path(folder, relative)
-    if not target.is_file():
-        raise DataError(f"{folder} has no image {relative!r}: the file was removed. Fetch it again.")
-    with Image.open(target, formats=IMAGE_FORMATS) as image:
-        return image.convert("RGB")
+    locations = [location] if isinstance(location, str | Path) else list(location)
+    if not locations:
+        raise InputError("open_dataset needs at least one path or URL. Got an empty list.")
+    sources = [open_source(each) for each in locations]
+    check_compatible(sources)
+    info = sources[0].info
+    shards = [shard for source in sources for shard in source.shards]
+    reader = ColumnReader(shards, dtype=info.dtype, verify=verify)
+    view = _View(tuple(site.name for site in info.sites), tuple(step.index for step in info.steps))
+    return Dataset(sources, reader=reader, view=view)

@@ -1,6 +1,6 @@
 """A data set folder as the reader sees it: its record, its committed shards and its samples."""
 
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,13 @@ class ShardTable:
 def read_shard_table(path: Path, record: DatasetRecord, journal: ShardRecord | None = None) -> ShardTable:
     """Samples of one shard; the columns' offsets come from the file itself, their checksums from the journal.
 
-    For a lone file, without a journal line, the checksums are those of what it holds. Raises :class:`DataError`.
+    A lone file, without a journal line, has nothing that checksums could be compared with: its columns have none.
+    Raises :class:`DataError`.
     """
     with LocalSource(path) as source:
         shard = check_shard(source, record)
         samples = _samples(source, shard)
-        columns = {site.name: _column(source, shard, site.name, journal) for site in record.sites}
+        columns = {site.name: _column(shard, site.name, journal, where=source.name) for site in record.sites}
     return ShardTable(path, columns, samples)
 
 
@@ -60,14 +61,22 @@ def _values(values: np.ndarray, where: str) -> np.ndarray | list[str]:
         raise DataError(f"{where} holds text that is no UTF-8: the file is damaged. Fetch it again.") from error
 
 
-def _column(source: LocalSource, shard: ShardStructure, site: str, journal: ShardRecord | None) -> ColumnRecord:
+def check_stored(path: Path, record: DatasetRecord, columns: Mapping[str, ColumnRecord]) -> None:
+    """Raises :class:`DataError` for a file that is no shard of ``record`` or whose ``columns`` lie elsewhere."""
+    with LocalSource(path) as source:
+        shard = check_shard(source, record)
+        for site, said in columns.items():
+            _check_place(said, column_record(shard, site), where=f"{source.name}: site {site!r}")
+
+
+def _column(shard: ShardStructure, site: str, journal: ShardRecord | None, *, where: str) -> ColumnRecord:
     found = column_record(shard, site)
     if journal is None:
-        array = read_array(source, shard.arrays[f"activations/{site}"])
-        return found.model_copy(
-            update={"crc32": tuple(zlib.crc32(np.ascontiguousarray(plane).data) for plane in array)}
-        )
-    said = journal.columns[site]
+        return found
+    _check_place(journal.columns[site], found, where=f"{where}: site {site!r}")
+    return journal.columns[site]
+
+
+def _check_place(said: ColumnRecord, found: ColumnRecord, *, where: str) -> None:
     if (said.offset, said.shape, said.dtype) != (found.offset, found.shape, found.dtype):
-        raise DataError(f"{source.name}: site {site!r} does not lie where the journal says. Fetch the file again.")
-    return said
+        raise DataError(f"{where} does not lie where the journal says. Fetch the file again.")

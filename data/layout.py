@@ -128,7 +128,8 @@ def _write_tables(file: h5py.File, dataset: DatasetRecord, samples: Sequence[Sam
         if any(isinstance(value, str) for value in values):
             _store_text(file, f"samples/labels/{label}", [str(value) for value in values])
         else:
-            _store(file, f"samples/labels/{label}", np.array(values, "<f8"))
+            whole = all(isinstance(value, int) for value in values)
+            _store(file, f"samples/labels/{label}", np.array(values, "<i8" if whole else "<f8"))
     _store(file, "steps/index", np.array([step.index for step in dataset.steps], "<i8"))
     for column in ("timestep", "log_snr", "noise"):
         _store(file, f"steps/{column}", np.array([getattr(step, column) for step in dataset.steps], "<f8"))

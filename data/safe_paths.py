@@ -15,17 +15,23 @@ def safe_path(root: Path, relative: str) -> Path:
 
     Raises :class:`DataError` for an absolute path, one with ``..`` or unusual characters, and one through a link.
     """
-    parts = relative.split("/")
-    if len(parts) > 8 or not all(PART.fullmatch(part) for part in parts):
-        raise DataError(
-            f"{root} names a file {relative[:200]!r}. Expected a plain relative path of letters, digits, '_', '-', '.'."
-        )
     path = root
-    for part in parts:
+    for part in safe_parts(relative, where=str(root)):
         path /= part
         if path.is_symlink():
             raise DataError(f"{path} is a link, and a data set holds none: it could lead anywhere. Copy the real file.")
     return path
+
+
+def safe_parts(relative: str, *, where: str) -> list[str]:
+    """The parts of a plain relative path. Raises :class:`DataError` for an absolute one, ``..`` or unusual signs."""
+    parts = relative.split("/")
+    if len(parts) > 8 or not all(PART.fullmatch(part) for part in parts):
+        raise DataError(
+            f"{where} names a file {relative[:200]!r}. "
+            "Expected a plain relative path of letters, digits, '_', '-', '.'."
+        )
+    return parts
 
 
 def read_bounded(path: Path, *, most: int) -> bytes:

@@ -73,7 +73,7 @@ class ColumnRecord(Record):
     offset: int = Field(ge=0)
     shape: tuple[int, ...]
     dtype: StoredDType
-    crc32: tuple[int, ...] = Field(description="one per step")
+    crc32: tuple[int, ...] = Field(description="one per step; empty where none is known")
 
 
 class ShardRecord(Record):
@@ -85,3 +85,11 @@ class ShardRecord(Record):
     sha256: str
     samples: tuple[str, ...] = Field(description="sample ids, hexadecimal")
     columns: dict[str, ColumnRecord]
+
+
+class Manifest(Record):
+    """``manifest.json``: every shard of a sealed data set."""
+
+    format: Literal[1] = 1
+    uuid: str
+    shards: tuple[ShardRecord, ...]

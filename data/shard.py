@@ -1,7 +1,7 @@
 """One shard: the bytes of an HDF5 file that any HDF5 since 1.8 opens, the same bytes for the same samples.
 
 /activations/<site>   contiguous, (step, sample, *feature), <f2, <f4, or <u2 holding bfloat16
-/samples/<column>     id <u8, seed <i8, text as fixed-length UTF-8, numbers as <f8
+/samples/<column>     id <u8, seed <i8, text as fixed-length UTF-8, whole numbers as <i8, others as <f8
 /steps/<column>       index <i8, timestep, log_snr, noise <f8
 /meta                 the data set's record as JSON bytes
 """

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from outcrop.data.errors import DataError
 from outcrop.data.hdf5_source import ByteSource
 from outcrop.data.hdf5_tree import NAME, Hdf5Tree, StoredArray, read_tree
-from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.schema import FORMAT_VERSION, STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
 
 MAX_META_BYTES = 2**26
 SAMPLE_ID = re.compile(r"[0-9a-f]{16}")
@@ -51,6 +51,23 @@ def read_array(source: ByteSource, array: StoredArray) -> NDArray[np.generic]:
     assert array.offset is not None, "tables are contiguous: check_shard saw to it"
     content = source.read(array.offset, array.size)
     return np.frombuffer(content, array.dtype).reshape(array.shape)
+
+
+def parse_record(content: bytes, *, where: str) -> DatasetRecord:
+    """The data set's record out of ``dataset.json``. Raises :class:`DataError` if it is not one of format 1."""
+    try:
+        record = DatasetRecord.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("format",):
+            raise DataError(
+                f"{where} is of format {first['input']!r}; this version of outcrop reads format {FORMAT_VERSION}. "
+                "Install a newer outcrop."
+            ) from error
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where} is not a format-1 record: {place}: {first['msg']}.") from error
+    check_record(record, where=where)
+    return record
 
 
 def check_record(record: DatasetRecord, *, where: str) -> None:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from outcrop.data.atomic import append_line, cut_torn_line, remove_partial_files, write_all_atomic, write_atomic
 from outcrop.data.errors import ConflictError, DataError, StorageError
 from outcrop.data.journal import journal_path, manifest_content, merge_journals, read_journal
@@ -23,9 +21,9 @@ from outcrop.data.locks import locked, rank_tag, sealing
 from outcrop.data.safe_paths import read_bounded
 from outcrop.data.safe_tables import note_checked
 from outcrop.data.samples import Sample
-from outcrop.data.schema import FORMAT_VERSION, DatasetRecord, ShardRecord
+from outcrop.data.schema import DatasetRecord, ShardRecord
 from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
-from outcrop.data.structure import MAX_META_BYTES, check_record
+from outcrop.data.structure import MAX_META_BYTES, check_record, parse_record
 from outcrop.data.tables import sample_table
 
 
@@ -112,19 +110,7 @@ def read_record(folder: Path) -> DatasetRecord:
     path = folder / "dataset.json"
     if not os.path.lexists(path):
         raise DataError(f"{folder} is not a data set: it has no dataset.json.")
-    try:
-        record = DatasetRecord.model_validate_json(read_bounded(path, most=MAX_META_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"] == ("format",):
-            raise DataError(
-                f"{path} is of format {first['input']!r}; this version of outcrop reads format {FORMAT_VERSION}. "
-                "Install a newer outcrop."
-            ) from error
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} is not a format-1 record: {where}: {first['msg']}.") from error
-    check_record(record, where=str(path))
-    return record
+    return parse_record(read_bounded(path, most=MAX_META_BYTES), where=str(path))
 
 
 def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:

@@ -1,6 +1,10 @@
-"""A small data set with known values."""
+"""A small data set with known values, and a server that hands out folders over HTTP."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +106,79 @@ def new_columns() -> Callable[..., Columns]:
 @pytest.fixture
 def write() -> Callable[..., None]:
     return write_shards
+
+
+@dataclass
+class Served:
+    """A folder behind ``url``. ``asked``: each request's path and bytes, (path, None) for a whole file."""
+
+    url: str
+    asked: list[tuple[str, tuple[int, int] | None]] = field(default_factory=list)
+
+    def fetched(self, suffix: str) -> int:
+        """Bytes that were fetched in ranges from files of that ending."""
+        ranges = [span for path, span in self.asked if path.endswith(suffix) and span is not None]
+        return sum(end - start for start, end in ranges)
+
+
+class RangeHandler(SimpleHTTPRequestHandler):
+    """Files whole or in part, as the static servers do that people publish data on."""
+
+    protocol_version = "HTTP/1.1"
+    ranges = True
+
+    def __init__(self, *arguments: object, served: Served, **options: object) -> None:
+        self.served = served
+        super().__init__(*arguments, **options)
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        wanted = self.headers.get("Range")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        if wanted is None or not self.ranges:
+            self.served.asked.append((self.path, None))
+            self._answer(200, content)
+            return
+        first, last = wanted.removeprefix("bytes=").split("-")
+        start, end = int(first), min(int(last) + 1 if last else len(content), len(content))
+        self.served.asked.append((self.path, (start, end)))
+        self._answer(206, content[start:end], {"Content-Range": f"bytes {start}-{end - 1}/{len(content)}"})
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), "Accept-Ranges": "bytes", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+class PlainHandler(RangeHandler):
+    """A server that knows no ranges."""
+
+    ranges = False
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Serve a folder on the loopback interface until the test ends."""
+    servers = []
+
+    def start(folder: Path, *, ranges: bool = True) -> Served:
+        served = Served("")
+        handler = partial(RangeHandler if ranges else PlainHandler, served=served, directory=str(folder))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        served.url = f"http://127.0.0.1:{server.server_address[1]}"
+        return served
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
