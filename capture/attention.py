@@ -2,63 +2,21 @@
 
 The model's processors stay as they are. While an attention module runs, the call of PyTorch's scaled dot-product
 attention inside it is watched: query and key come as they go into it, after normalisation, rotation and the joining of
-streams, with the mask and the scale. The probabilities are softmax(Q K^T scale + mask) (Vaswani et al. 2017), reduced
-at once, because there are (head, query, key) of them.
+streams, with the mask and the scale.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from outcrop.capture.attention_call import AttentionCall, AttentionKind
 from outcrop.capture.roles import is_attention
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
-
-AttentionKind = Literal["words", "head-mean", "entropy", "heads"]
-
-
-@dataclass(frozen=True)
-class AttentionCall:
-    """One call of attention: query, key and value (row, head, position, channel), and ``output`` like the query."""
-
-    query: Tensor
-    key: Tensor
-    output: Tensor
-    mask: Tensor | None
-    scale: float
-    is_causal: bool
-
-    def probabilities(self) -> Tensor:
-        """(row, head, query, key), in float32; the keys' heads are repeated where several queries share one."""
-        key = self.key.repeat_interleave(self.query.shape[1] // self.key.shape[1], dim=1)
-        logits = self.query.float() @ key.float().transpose(-2, -1) * self.scale
-        if self.is_causal:
-            allowed = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-            logits = logits.masked_fill(~allowed, -math.inf)
-        if self.mask is not None:
-            kept = self.mask.dtype == torch.bool
-            logits = logits.masked_fill(~self.mask, -math.inf) if kept else logits + self.mask.float()
-        return logits.softmax(-1)
-
-    def reduce(self, kind: AttentionKind) -> Tensor:
-        """``words``: (row, key, query), the mean over heads, a map per word (DAAM, Tang et al. 2022); ``head-mean``:
-        (row, head, key), how much each head looks at each key, mean over queries; ``entropy``: (row, head, query) in
-        nats; ``heads``: (row, head, query, channel), what each head puts out.
-        """
-        if kind == "heads":
-            return self.output
-        probabilities = self.probabilities()
-        if kind == "words":
-            return probabilities.mean(1).transpose(1, 2)
-        if kind == "head-mean":
-            return probabilities.mean(2)
-        return -(probabilities * probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()).sum(-1)
 
 
 class AttentionRecorder:
@@ -76,13 +34,41 @@ class AttentionRecorder:
             if name not in modules or not is_attention(modules[name]):
                 known = [known for known, module in modules.items() if is_attention(module)]
                 raise InputError(f"{name!r} is no attention of {type(model).__name__}.{near_misses(name, known)}")
-        self._modules = {name: modules[name] for name in names}
+        self._watcher = AttentionWatcher({name: modules[name] for name in names}, self._keep)
         self._kind = kind
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
-        self._open: dict[str, _Watch] = {}
         self.calls: dict[str, list[Tensor]] = {name: [] for name in names}
 
     def __enter__(self) -> "AttentionRecorder":
+        self._watcher.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._watcher.__exit__(*error)
+
+    def _keep(self, name: str, calls: list[AttentionCall]) -> None:
+        if not calls:
+            raise InputError(f"{name!r} does not call scaled dot-product attention: it has no probabilities.")
+        self.calls[name] += [call.reduce(self._kind).detach().cpu() for call in calls]
+
+
+class AttentionWatcher:
+    """While it is open as a context, every run of one of ``modules`` ends in ``report(name, calls)``.
+
+    Runs for which ``wanted`` says no are let through unseen. The forward pass is not changed.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        report: Callable[[str, list[AttentionCall]], None],
+        *,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._modules, self._report, self._wanted = modules, report, wanted
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._open: dict[str, _Watch] = {}
+
+    def __enter__(self) -> "AttentionWatcher":
         for name, module in self._modules.items():
             self._handles.append(module.register_forward_pre_hook(self._begin(name)))
             self._handles.append(module.register_forward_hook(self._end(name), always_call=True))
@@ -95,21 +81,21 @@ class AttentionRecorder:
 
     def _begin(self, name: str) -> Callable[[nn.Module, Any], None]:
         def hook(_module: nn.Module, _inputs: Any) -> None:
-            self._open[name] = _Watch()
-            self._open[name].__enter__()  # type: ignore[no-untyped-call]  # torch's own
+            if self._wanted():
+                self._open[name] = _Watch()
+                self._open[name].__enter__()  # type: ignore[no-untyped-call]  # torch's own
 
         return hook
 
     def _end(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            watch = self._open.pop(name)
-            watch.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # torch's own
-            if output is None:  # the forward pass failed, and says so itself
+            watch = self._open.pop(name, None)
+            if watch is None:
                 return
-            if not watch.seen:
-                raise InputError(f"{name!r} does not call scaled dot-product attention: it has no probabilities.")
-            with torch.no_grad():
-                self.calls[name] += [call.reduce(self._kind).detach().cpu() for call in watch.seen]
+            watch.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # torch's own
+            if output is not None:  # else the forward pass failed, and says so itself
+                with torch.no_grad():
+                    self._report(name, watch.seen)
 
         return hook
 

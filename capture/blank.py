@@ -6,20 +6,27 @@ denoisers of diffusers share.
 
 import inspect
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from outcrop.capture.discovery import Grid, discover_sites
-from outcrop.capture.models import locate_model
-from outcrop.capture.sites import Site
+from outcrop.capture.discovery import discover_sites
+from outcrop.capture.models import MODULES, locate_model
+from outcrop.capture.roles import static_roles
+from outcrop.capture.sites import GROUPS, ROLES, Site, check_pattern, no_such_site
+from outcrop.capture.taps import Grid
 from outcrop.data.errors import InputError
 
 ROWS = 2
 TEXT_WIDTHS = ("joint_attention_dim", "caption_channels", "cross_attention_dim", "text_embed_dim", "cap_feat_dim")
 CLIP_TOKENS = 77
+WILD = re.compile(r"[*?\[]")
+INSIDE = re.compile(r"\.(text|skip|head|words|entropy|head-mean)(\..*)?$")
+"""What a site's name may have after its module's."""
 PACKED = 16
 """Pixels a token has on a side where a model is given tokens: 8 of the autoencoder times 2 of the packing."""
 
@@ -39,6 +46,32 @@ def blank_sites(name: str, *, height: int = 1024, width: int = 1024, text_tokens
     arguments = _arguments(model, packed, text_tokens or _text_tokens(index))
     with torch.no_grad():
         return discover_sites(model, lambda: model(**arguments), aspect=packed)
+
+
+def check_patterns(name: str, patterns: Sequence[str]) -> None:
+    """Raises :class:`InputError` for a site that a local model cannot have, before its weights are read.
+
+    Told from the structure alone, and only what is certain: a name, or the part of a glob before its first sign.
+    """
+    for pattern in patterns:
+        check_pattern(pattern)
+    if name.startswith("python:") or name in MODULES:
+        return
+    folder = Path(locate_model(name))
+    if not folder.is_dir():
+        return
+    try:
+        model = _empty_model(folder, json.loads((folder / "model_index.json").read_text()))
+    except (InputError, OSError, ValueError):
+        return  # loading it will tell
+    modules = {name for name, _ in model.named_modules()}
+    roles = ROLES | set(static_roles(model).values())
+    for pattern in patterns:
+        certain = INSIDE.sub("", WILD.split(pattern)[0])
+        if WILD.search(pattern):
+            certain = certain.rpartition(".")[0]
+        if certain not in modules and pattern not in {*GROUPS, "all", *roles}:
+            raise no_such_site(pattern, [*GROUPS, "all", *sorted(roles), *modules])
 
 
 def _empty_model(folder: Path, index: dict[str, Any]) -> nn.Module:

@@ -1,6 +1,5 @@
 """Finding the sites of a model: candidates from its structure, everything else from one dry pass."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,12 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from outcrop.capture.attention import AttentionWatcher
+from outcrop.capture.attention_call import AttentionCall
+from outcrop.capture.attention_sites import SeenAttention, attention_sites, seen_attention
 from outcrop.capture.outputs import Path, tensors_in
 from outcrop.capture.roles import EDGE, SELF_ATTENTION, static_roles
-from outcrop.capture.sites import Site, Tap
-from outcrop.capture.streams import Segments, Stream, StreamTracer
+from outcrop.capture.sites import Site
+from outcrop.capture.streams import Segments, Stream, StreamTracer, holds, image_tokens, text_tokens
+from outcrop.capture.taps import Grid, Tap, find_grid
 
-Grid = tuple[int, int]
 EDGES = ("embedding", "output")
 CROSS = "encoder_hidden_states"
 """The argument by which the attention modules of diffusers are given another sequence to look at."""
@@ -40,12 +42,14 @@ def discover_sites(
     finally:
         watch.close()
     given = aspect() if callable(aspect) else aspect
+    shapes = watch.shapes(given)
     sites: dict[str, Site] = {}
     for call in watch.calls:
-        for site in _sites_of(call, watch.shapes(given)):
+        for site in _sites_of(call, shapes):
             sites.setdefault(site.name, site)
     last = max(len(sites) - 1, 1)
-    return [replace(site, depth=index / last) for index, site in enumerate(sites.values())]
+    placed = [replace(site, depth=index / last) for index, site in enumerate(sites.values())]
+    return [one for site in placed for one in (site, *watch.inside(site, shapes))]
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class _Output:
 
     @property
     def holds_image(self) -> bool:
-        return any(stream == "image" for stream, _ in self.segments)
+        return holds(self.segments, "image")
 
 
 @dataclass(frozen=True)
@@ -75,24 +79,39 @@ class _Watch:
     def __init__(self, model: nn.Module, stream: Stream) -> None:
         self.tracer = StreamTracer()
         self.calls: list[_Call] = []
+        self._inside: dict[str, SeenAttention] = {}
         self._model, self._roles, self._stream = model, static_roles(model), stream
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._maps: list[Grid] = []
         self._frames, self._rows, self._blocks = 1, 1, 0
+        attentions = {name for name, role in self._roles.items() if role == SELF_ATTENTION}
+        self._watcher = AttentionWatcher({name: model.get_submodule(name) for name in attentions}, self._note)
 
     def open(self) -> None:
+        self._watcher.__enter__()
         self._handles.append(self._model.register_forward_pre_hook(self._begin, with_kwargs=True))
         for name, module in self._model.named_modules():
             if name in self._roles or isinstance(module, nn.Conv2d):
                 self._handles.append(module.register_forward_hook(self._look(name), with_kwargs=True))
 
     def close(self) -> None:
+        self._watcher.__exit__()
         for handle in self._handles:
             handle.remove()
 
     def shapes(self, aspect: Grid | None) -> list[Grid]:
         """Maps that tokens may be, likeliest first: of the picture's own proportions, then as seen on the way."""
         return [] if self._frames > 1 else [*self._maps[:1], *([aspect or (1, 1)] * (not self._maps)), *self._maps[1:]]
+
+    def inside(self, site: Site, shapes: Sequence[Grid]) -> Iterator[Site]:
+        """The sites inside the attention module that ``site`` is of."""
+        if site.name in self._inside:
+            yield from attention_sites(site, self._inside[site.name], shapes)
+
+    def _note(self, name: str, calls: list[AttentionCall]) -> None:
+        seen = [seen_attention(call, self.tracer, rows=self._rows) for call in calls]
+        if name not in self._inside and len(seen) == 1 and seen[0] is not None:
+            self._inside[name] = seen[0]
 
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The first tensor that a denoiser is given is the image; all others with positions are conditions."""
@@ -157,45 +176,15 @@ def _sites_of(call: _Call, shapes: Sequence[Grid]) -> Iterator[Site]:
 
 
 def _image_site(name: str, role: str, output: _Output, shapes: Sequence[Grid]) -> Site:
-    shape = output.shape
-    tokens: tuple[int, int | None] | None = None
-    if len(output.segments) > 1:
-        start, count = _image_range(output.segments)
-        tokens = (start, start + count)
-        if start + count == shape[0]:
-            tokens = (-count, None)
-        shape = (count, *shape[1:])
-    grid = _grid(shape[0], shapes) if len(shape) == 2 else None
+    tokens, count = image_tokens(output.segments, output.shape[0])
+    shape = (count, *output.shape[1:])
+    grid = find_grid(count, shapes) if len(shape) == 2 else None
     if grid is not None:
         shape = (shape[1], *grid)
     return Site(name, role, 0, shape, "image", Tap(name, output.path, tokens, grid, output.batch_axis))
 
 
 def _text_site(name: str, module: str, role: str, output: _Output) -> Site:
-    shape = output.shape
-    tokens: tuple[int, int | None] | None = None
-    if output.holds_image:
-        start, count = _image_range(output.segments)
-        tokens = (count, None) if start == 0 else (0, start if start + count < shape[0] else -count)
-        shape = (shape[0] - count if start == 0 else start, *shape[1:])
+    tokens, count = text_tokens(output.segments, output.shape[0])
+    shape = (count, *output.shape[1:])
     return Site(name, role, 0, shape, "text", Tap(module, output.path, tokens, None, output.batch_axis))
-
-
-def _image_range(segments: Segments) -> tuple[int, int]:
-    """Where the image's tokens begin in a joint sequence, and how many they are."""
-    start = 0
-    for stream, count in segments:
-        if stream == "image":
-            return start, count
-        start += count
-    raise AssertionError("asked only of outputs that hold the image")
-
-
-def _grid(tokens: int, shapes: Sequence[Grid]) -> Grid | None:
-    """The map of ``tokens`` positions with the proportions of one of ``shapes``."""
-    for shape in shapes:
-        height, width = (extent // math.gcd(*shape) for extent in shape)
-        scale = math.isqrt(tokens // (height * width))
-        if scale and scale * scale * height * width == tokens:
-            return height * scale, width * scale
-    return None

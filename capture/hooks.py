@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from outcrop.capture.attention import AttentionWatcher
+from outcrop.capture.attention_call import AttentionCall
 from outcrop.capture.guidance import DOUBLED, PARTS, UNGUIDED, GuidanceLayout, Half, Part
 from outcrop.capture.outputs import batch_rows
 from outcrop.capture.reduction import Reduction
 from outcrop.capture.sites import Site
+from outcrop.capture.taps import AttentionTap
 from outcrop.data.errors import DataError, InputError
 from outcrop.data.patterns import near_misses
 from outcrop.data.schema import DType
@@ -44,8 +47,11 @@ class Recorder:
         self._layout = layout
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self._columns: dict[str, Column] = {}
+        self._sites_of, self._inside = _by_module(sites, inside=False), _by_module(sites, inside=True)
+        self._watcher: AttentionWatcher | None = None
         self._fresh: set[str] = set()
-        self._samples, self._call, self._rows, self._place = 0, -1, 0, 0
+        self._fresh_inside: set[str] = set()
+        self._samples, self._call, self._rows = 0, -1, 0
 
     def __enter__(self) -> "Recorder":
         modules = dict(self._model.named_modules())
@@ -61,8 +67,11 @@ class Recorder:
                 "guidance scale above 1 where guidance is a second prediction, or use half='cond'."
             )
         self._handles.append(self._model.register_forward_pre_hook(self._count, with_kwargs=True))
-        for module, sites in _by_module(self._sites).items():
+        for module, sites in self._sites_of.items():
             self._handles.append(modules[module].register_forward_hook(self._hook(module, sites)))
+        watched = {name: modules[name] for name in self._inside}
+        self._watcher = AttentionWatcher(watched, self._keep_inside, wanted=self._is_recorded)
+        self._watcher.__enter__()
         return self
 
     def __exit__(
@@ -71,6 +80,8 @@ class Recorder:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        if self._watcher is not None:
+            self._watcher.__exit__()
 
     def begin(self, samples: int) -> None:
         """Forget what was recorded and expect a batch of ``samples``."""
@@ -94,14 +105,15 @@ class Recorder:
     def _count(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._call += 1
         self._rows = batch_rows(args, kwargs)
-        self._fresh = {site.read_at.module for site in self._sites}
+        self._fresh, self._fresh_inside = {*self._sites_of}, {*self._inside}
+
+    def _is_recorded(self) -> bool:
+        return (self._layout or UNGUIDED).step_of(self._call) in self._steps
 
     def _hook(self, module: str, sites: Sequence[Site]) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            step = (self._layout or UNGUIDED).step_of(self._call)
-            if step not in self._steps or module not in self._fresh:
+            if module not in self._fresh or not self._is_recorded():
                 return
-            self._place = self._steps.index(step)
             self._fresh.discard(module)  # a module that runs again in one call is recorded once
             with torch.no_grad():
                 for site in sites:
@@ -109,16 +121,36 @@ class Recorder:
 
         return hook
 
+    def _keep_inside(self, module: str, calls: list[AttentionCall]) -> None:
+        if module not in self._fresh_inside:
+            return
+        self._fresh_inside.discard(module)
+        if len(calls) != 1:
+            raise DataError(
+                f"{module!r} called scaled dot-product attention {len(calls)} times, where it did so once in the trial."
+            )
+        for site in self._inside[module]:
+            self._keep(site, calls[0])
+
     def _keep(self, site: Site, output: Any) -> None:
-        tensor = site.read_at.read(output, rows=self._rows)
+        parts = self._parts(site.name)
+        place = self._steps.index((self._layout or UNGUIDED).step_of(self._call))
+        for part, planes in self._columns[site.name].items():
+            if part not in parts or len(planes) != place:  # a part that comes again in one step is recorded once
+                continue
+            first = parts.index(part) * self._samples
+            kept = self._read(site, output, slice(first, first + self._samples))
+            planes.append(site.reduce(self._reduction, kept).to(getattr(torch, self._dtype), copy=True).cpu())
+
+    def _read(self, site: Site, output: Any, kept: slice) -> Tensor:
+        """(sample, *feature), still part of the model's own tensors."""
+        tap = site.read_at
+        if isinstance(tap, AttentionTap):
+            return tap.read(output, kept=kept)
+        tensor = tap.read(output, rows=self._rows, kept=kept)
         if tensor is None:
             raise DataError(f"Site {site.name!r} put out no tensor at call {self._call}: it cannot be recorded.")
-        parts = self._parts(site.name)
-        for part, planes in self._columns[site.name].items():
-            if part in parts and len(planes) == self._place:  # a part that comes again in one step is recorded once
-                rows = tensor.detach().unflatten(0, (len(parts), self._samples))[parts.index(part)]
-                kept = self._reduction.apply(rows)
-                planes.append(kept.to(getattr(torch, self._dtype), copy=True).cpu())
+        return tensor.detach()
 
     def _parts(self, name: str) -> tuple[Part, ...]:
         """The parts of this call's batch."""
@@ -161,10 +193,12 @@ def check_not_compiled(model: nn.Module) -> None:
             )
 
 
-def _by_module(sites: Sequence[Site]) -> dict[str, list[Site]]:
+def _by_module(sites: Sequence[Site], *, inside: bool) -> dict[str, list[Site]]:
+    """By the module whose output they are, or by the attention module that they are inside of."""
     grouped: dict[str, list[Site]] = {}
     for site in sites:
-        grouped.setdefault(site.read_at.module, []).append(site)
+        if bool(site.inside_attention) == inside:
+            grouped.setdefault(site.read_at.module, []).append(site)
     return grouped
 
 

@@ -8,6 +8,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.capture.blank import check_patterns
 from outcrop.capture.guidance import UNGUIDED, GuidanceLayout
 from outcrop.capture.hooks import Recorder
 from outcrop.capture.noise import evenly
@@ -34,9 +35,9 @@ class Job:
     layout: GuidanceLayout = UNGUIDED
 
     @property
-    def size(self) -> dict[str, int]:
-        """Height and width of the pictures, where they are asked for."""
-        wanted = {"height": self.spec.height, "width": self.spec.width}
+    def options(self) -> dict[str, float]:
+        """Of the pipeline: height and width of the pictures and the second guidance, where they are asked for."""
+        wanted = {"height": self.spec.height, "width": self.spec.width, "true_cfg_scale": self.spec.true_cfg}
         return {name: value for name, value in wanted.items() if value is not None}
 
     def recorder(self) -> Recorder:
@@ -56,7 +57,7 @@ class Job:
     ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.generic]]]:
         """Pictures (n, height, width, 3) of a batch, and per site the activations (step, n, *feature)."""
         recorder.begin(len(batch))
-        images = self.source.generate(batch, steps=self.spec.steps, guidance=self.guidance, **self.size)
+        images = self.source.generate(batch, steps=self.spec.steps, guidance=self.guidance, **self.options)
         if recorder.calls != self.source.timesteps:
             raise InputError(
                 f"The denoiser of {self.spec.model} made {recorder.calls} steps for {self.source.timesteps} timesteps. "
@@ -65,23 +66,45 @@ class Job:
         return images, recorder.take()
 
 
-def prepare(spec: CaptureSpec, *, device: str | None = None) -> tuple[Job, Plan]:
-    """Check everything that can be wrong with a request, what is quickest to tell first. ``device`` overrides."""
+@dataclass(frozen=True)
+class Request:
+    """A specification with its model loaded and its samples planned; nothing was run yet."""
+
+    spec: CaptureSpec
+    source: DiffusersSource
+    guidance: float
+    plan: Plan
+
+    def job(self) -> Job:
+        """What a dry pass and the trial runs tell: sites, and how guidance is laid out."""
+        spec = self.spec
+        steps = evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)  # other parts run once an image
+        job = Job(spec, self.source, (), steps, self.guidance)
+        sites = select_sites(self.source.sites(**job.options), spec.sites)
+        prompts = list(dict.fromkeys(sample.prompt for sample in self.plan.samples))[:2]
+        layout = self.source.guidance_layout(self.guidance, prompts, **job.options)
+        return replace(job, sites=tuple(sites), layout=layout)
+
+
+def open_request(spec: CaptureSpec, *, device: str | None = None) -> Request:
+    """Check what can be told without a run, the quickest first. ``device`` overrides."""
     check_labels(spec.prompts.expand())
+    if spec.part == "denoiser":
+        check_patterns(spec.model, spec.sites)
     source = open_source(spec.model, device=device or spec.device, part=spec.part)
     guidance = source.default_guidance if spec.guidance is None else spec.guidance
-    if spec.half != "cond" and guidance <= 1:
+    if spec.half != "cond" and max(guidance, spec.true_cfg or 1) <= 1:
         raise InputError(
             f"half={spec.half!r} needs guidance above 1, or there is no unconditional half. Got {guidance}."
         )
     spec = spec.model_copy(update={"guidance": guidance})
-    steps = evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)  # other parts run once an image
-    job = Job(spec, source, (), steps, guidance)
-    sites = select_sites(source.sites(**job.size), spec.sites)
-    plan = make_plan(spec, weights=source.fingerprint)
-    prompts = list(dict.fromkeys(sample.prompt for sample in plan.samples))[:2]
-    layout = source.guidance_layout(guidance, prompts, **job.size)
-    return replace(job, sites=tuple(sites), layout=layout), plan
+    return Request(spec, source, guidance, make_plan(spec, weights=source.fingerprint))
+
+
+def prepare(spec: CaptureSpec, *, device: str | None = None) -> tuple[Job, Plan]:
+    """A capture that is ready to run. Raises :class:`InputError` for everything that can be wrong with a request."""
+    request = open_request(spec, device=device)
+    return request.job(), request.plan
 
 
 def describe(job: Job, plan: Plan) -> DatasetRecord:
@@ -101,7 +124,7 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
         "reduction": spec.reduction,
         "half": spec.half,
         "sites": sites,
-        "steps": job.source.step_records(spec.steps, job.steps, **job.size),
+        "steps": job.source.step_records(spec.steps, job.steps, **job.options),
         "labels": plan.labels,
         "planned_samples": len(plan.samples),
         "spec": spec.model_dump(mode="json"),
@@ -115,7 +138,7 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
 def _stored_shape(job: Job, site: Site) -> tuple[int, ...]:
     import torch
 
-    reduced = Reduction.parse(job.spec.reduction).apply(torch.zeros((1, *site.shape)))
+    reduced = site.reduce(Reduction.parse(job.spec.reduction), torch.zeros((1, *site.shape)))
     halves = (2,) if job.spec.half == "both" else ()
     return (*halves, *reduced.shape[1:])
 

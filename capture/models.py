@@ -1,8 +1,12 @@
 """Where a model comes from: ``outcrop:NAME`` (shipped), a local folder, or a hub id."""
 
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
@@ -44,15 +48,34 @@ def _zoo() -> Path:
     return Path(str(resources.files("outcrop.zoo")))
 
 
-def fingerprint(location: str) -> str:
-    """A hash over the weight files of a local model (names, sizes and content); ``""`` for a hub id."""
-    folder = Path(location)
-    if not folder.is_dir():
-        return ""
+def fingerprint(folder: Path) -> str:
+    """What tells a model from others: the commit of a folder in the hub's cache, or else a hash over the files (names,
+    sizes and content) of weights, configuration and vocabulary.
+    """
+    if folder.parent.name == "snapshots":
+        return f"commit:{folder.name}"
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".safetensors", ".json", ".txt", ".bin"}:
             digest.update(f"{path.relative_to(folder)}:{path.stat().st_size}".encode())
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def hash_weights(modules: Mapping[str, nn.Module]) -> str:
+    """A hash over the names and values of the weights of ``modules``.
+
+    Raises :class:`InputError` for weights that are not in memory.
+    """
+    digest = hashlib.sha256()
+    for part, module in sorted(modules.items()):
+        for name, value in sorted(module.state_dict().items()):
+            if value.is_meta:
+                raise InputError(
+                    f"The weights of {part} are not in memory (sequential offloading?): they cannot be told from "
+                    "others. Use enable_model_cpu_offload instead."
+                )
+            digest.update(f"{part}.{name}:{value.dtype}:{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -12,9 +12,9 @@ A model of your own is named ``python:FILE:FUNCTION``; the function is called wi
     $ outcrop capture --model python:my_gan.py:source --prompt face --per-prompt 100 --out runs/gan
 """
 
-import hashlib
 import importlib.util
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from outcrop.capture.discovery import discover_sites
 from outcrop.capture.guidance import UNGUIDED, GuidanceLayout
+from outcrop.capture.models import hash_weights
 from outcrop.capture.outputs import tensors_in
 from outcrop.capture.sites import Site
 from outcrop.data.errors import InputError
@@ -58,34 +59,32 @@ class ModuleSource:
         self._latent, self._call, self._takes_prompts = tuple(latent), call or module, takes_prompts
         self.device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash over the names and values of the weights."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.denoiser.state_dict().items()):
-            digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return hash_weights({self.name: self.denoiser})
 
     @property
     def versions(self) -> dict[str, str]:
         return {"module": self.name}
 
-    def sites(self, **_size: int) -> list[Site]:
+    def sites(self, **_options: float) -> list[Site]:
         """All sites in execution order, by one dry pass."""
         probes = [Sample(id="0" * 16, prompt="", seed=seed) for seed in range(2)]
         return discover_sites(self.denoiser, lambda: self.generate(probes, steps=1, guidance=1.0))
 
-    def guidance_layout(self, _guidance: float, _prompts: Sequence[str] = (), **_size: int) -> GuidanceLayout:
+    def guidance_layout(self, _guidance: float, _prompts: Sequence[str] = (), **_options: float) -> GuidanceLayout:
         return UNGUIDED
 
-    def step_records(self, _steps: int, _recorded: Sequence[int], **_size: int) -> tuple[StepRecord, ...]:
+    def step_records(self, _steps: int, _recorded: Sequence[int], **_options: float) -> tuple[StepRecord, ...]:
         """A single one."""
         return (StepRecord(index=0, timestep=0, log_snr=0, noise=0),)
 
-    def generate(self, samples: Sequence[Sample], *, steps: int, guidance: float, **_size: int) -> NDArray[np.uint8]:
+    def generate(
+        self, samples: Sequence[Sample], *, steps: int, guidance: float, **options: float
+    ) -> NDArray[np.uint8]:
         """Images (n, height, width, 3) of one batch. Raises :class:`InputError` for what a single step cannot do."""
-        if steps != 1 or guidance > 1:
+        if steps != 1 or guidance > 1 or options.get("true_cfg_scale", 1) > 1:
             raise InputError(f"{self.name} makes images in one step without guidance: use steps 1 and guidance 1.")
         latents = torch.stack([self._draw(sample.seed) for sample in samples]).to(self.device)
         prompts = ([sample.prompt for sample in samples],) if self._takes_prompts else ()
@@ -102,8 +101,8 @@ class ModuleSource:
         return torch.randn(self._latent, generator=torch.Generator().manual_seed(seed))
 
 
-def load_module_source(name: str) -> ModuleSource:
-    """The source that ``python:FILE:FUNCTION`` returns. It runs the code in FILE: name only files of your own."""
+def call_function(name: str) -> object:
+    """What the function that ``python:FILE:FUNCTION`` names returns. It runs the code in FILE: name only your own."""
     path, _, function = name.removeprefix(SCHEME).rpartition(":")
     if not path or not Path(path).is_file():
         raise InputError(f"A model of your own is named python:FILE:FUNCTION, with an existing FILE. Got {name!r}.")
@@ -113,12 +112,10 @@ def load_module_source(name: str) -> ModuleSource:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     make = getattr(loaded, function, None)
-    source = make() if callable(make) else None
-    if not isinstance(source, ModuleSource):
-        raise InputError(
-            f"{function} in {path} must be a function that returns a ModuleSource. Got {type(source).__name__}."
-        )
-    return source
+    if not callable(make):
+        raise InputError(f"{path} has no function {function!r}.")
+    made: object = make()
+    return made
 
 
 def _shape(images: Tensor | None) -> str:

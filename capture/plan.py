@@ -57,7 +57,8 @@ def _with_seeds(prompts: Sequence[LabelledPrompt], seeds: SeedPlan) -> list[tupl
 
 
 def _identity(spec: CaptureSpec, prompts: Sequence[LabelledPrompt], weights: str) -> str:
-    fields = spec.model_dump(mode="json", exclude={"prompts", "licences"})
+    later = {"true_cfg"} if spec.true_cfg is None else set()  # a key that older data sets do not have
+    fields = spec.model_dump(mode="json", exclude={"prompts", "licences"} | later)
     rows = [[prompt.text, prompt.template, prompt.labels, prompt.negative] for prompt in prompts]
     text = json.dumps([fields, rows, weights], sort_keys=True)
     return str(uuid.uuid5(NAMESPACE, hashlib.sha256(text.encode()).hexdigest()))

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.capture.hooks import Recorder
-from outcrop.capture.job import Job, describe, prepare
+from outcrop.capture.job import Job, describe, open_request
 from outcrop.capture.memory import plan_memory
 from outcrop.capture.plan import Plan
 from outcrop.capture.ranks import Rank
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
+from outcrop.data.errors import DataError
 from outcrop.data.journal import read_journal
 from outcrop.data.samples import Sample
+from outcrop.data.schema import DatasetRecord
 from outcrop.data.shard import OpenShard
-from outcrop.data.writer import ShardWriter, open_writer
+from outcrop.data.writer import ShardWriter, open_writer, read_record
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and planned."""
@@ -81,14 +83,31 @@ def capture_share(
 
 def _execute(spec: CaptureSpec, folder: Path, rank: Rank, *, progress: Progress, memory: int | None) -> tuple[int, int]:
     """The rank's share, and the seal if it is the last one; samples of the share and of the plan."""
-    job, plan = prepare(spec, device=rank.device(spec.device))
+    request = open_request(spec, device=rank.device(spec.device))
+    number = rank.index if rank.world > 1 else None
+    if (finished := _finished(folder, request.plan)) is not None:
+        with open_writer(folder, finished, rank=number) as writer:  # no trial is needed, but the seal may be missing
+            writer.seal(request.plan.samples)
+            own = sum(count for index, count in writer.committed.items() if rank.owns(index))
+        progress(own, own)
+        return own, len(request.plan.samples)
+    job, plan = request.job(), request.plan
     record = describe(job, plan)
     wanted = plan_memory(record, plan.samples, batch=spec.batch, image_shape=job.source.image_shape).within(memory)
-    with open_writer(folder, record, rank=rank.index if rank.world > 1 else None) as writer:
+    with open_writer(folder, record, rank=number) as writer:
         with BackgroundWriter(writer, buffers=wanted.buffers) as background:
             done = _run(job, plan, writer, background, rank=rank, progress=progress)
         writer.seal(plan.samples)
     return done, len(plan.samples)
+
+
+def _finished(folder: Path, plan: Plan) -> DatasetRecord | None:
+    """The record of the data set in ``folder``, if it is the plan's and every sample is committed."""
+    if not (folder / "dataset.json").is_file():
+        return None
+    record = read_record(folder)
+    committed = sum(len(shard.samples) for shard in read_journal(folder))
+    return record if record.uuid == plan.uuid and committed == len(plan.samples) else None
 
 
 def _run(
@@ -122,7 +141,13 @@ def _record_into(
     """Fill the rows of ``batch``; its pictures. The recorder's own arrays are let go on return."""
     images, values = job.record(recorder, batch)
     for name, column in shard.columns.items():
-        column[:, start : start + len(batch)] = values[name]
+        rows = column[:, start : start + len(batch)]
+        if rows.shape != values[name].shape:
+            raise DataError(
+                f"Site {name!r} put out {values[name].shape[2:]} a sample, in the trial run {rows.shape[2:]}. The "
+                "model does not pad its prompts to one length: record what has text tokens with the reduction mean."
+            )
+        rows[...] = values[name]
     return images
 
 

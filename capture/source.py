@@ -1,12 +1,9 @@
 """A diffusers pipeline as a source of images, with the denoiser as the place where sites live."""
 
 import inspect
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from outcrop.capture.discovery import Grid, discover_sites
+from outcrop.capture.discovery import discover_sites
 from outcrop.capture.guidance import GuidanceLayout, observe_layout
-from outcrop.capture.models import MODULES, fingerprint, locate_model
-from outcrop.capture.modules import SCHEME, load_module_source
+from outcrop.capture.loading import load_pipeline
+from outcrop.capture.models import MODULES, fingerprint, hash_weights
+from outcrop.capture.modules import SCHEME, ModuleSource, call_function
 from outcrop.capture.noise import step_records
 from outcrop.capture.sites import Site
 from outcrop.capture.streams import Stream
+from outcrop.capture.taps import Grid
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
 from outcrop.data.samples import Sample
@@ -38,14 +37,20 @@ class DiffusersSource:
     ``vae``: its decoder), which has a single step.
     """
 
-    def __init__(self, name: str, location: str, pipeline: Any, *, device: str, part: str = "denoiser") -> None:
+    def __init__(
+        self, name: str, pipeline: Any, *, weights: Callable[[], str], device: str, part: str = "denoiser"
+    ) -> None:
         self.name, self.device, self.part = name, device, part
-        self.fingerprint = fingerprint(location)
         self.image_shape: tuple[int, ...] = ()
         """Height, width and channels of the last picture; the dry pass of :meth:`sites` makes one."""
-        self._pipeline = pipeline.to(device)
+        self._pipeline, self._weights = pipeline, weights
         self._pipeline.set_progress_bar_config(disable=True)
         self._accepted = inspect.signature(self._pipeline.__call__).parameters
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells the weights from others."""
+        return self._weights()
 
     @cached_property
     def denoiser(self) -> nn.Module:
@@ -73,11 +78,11 @@ class DiffusersSource:
         parameter = self._accepted.get("guidance_scale")
         return float(parameter.default) if parameter is not None else 1.0
 
-    def sites(self, **size: int) -> list[Site]:
+    def sites(self, **options: float) -> list[Site]:
         """All sites in execution order, by one dry pass."""
 
         def dry_pass() -> None:
-            self.generate(self._probes([self._texts[0]] * 2), steps=TRIAL_STEPS, guidance=1.0, **size)
+            self.generate(self._probes([self._texts[0]] * 2), steps=TRIAL_STEPS, guidance=1.0, **options)
 
         def aspect() -> Grid:
             return self.image_shape[0], self.image_shape[1]
@@ -85,7 +90,7 @@ class DiffusersSource:
         stream: Stream = "text" if self.part.startswith("text_encoder") else "image"
         return discover_sites(self.denoiser, dry_pass, aspect=aspect, stream=stream)
 
-    def guidance_layout(self, guidance: float, prompts: Sequence[str] = (), **size: int) -> GuidanceLayout:
+    def guidance_layout(self, guidance: float, prompts: Sequence[str] = (), **options: float) -> GuidanceLayout:
         """Which rows of the denoiser's batch are conditional at this scale: seen in two short runs.
 
         ``prompts`` are some that the model knows. Raises :class:`InputError` where the rows cannot be told.
@@ -93,7 +98,7 @@ class DiffusersSource:
         first, other, *_ = dict.fromkeys([*prompts, *self._texts])
 
         def run(texts: Sequence[str]) -> None:
-            self.generate(self._probes(texts), steps=TRIAL_STEPS, guidance=guidance, **size)
+            self.generate(self._probes(texts), steps=TRIAL_STEPS, guidance=guidance, **options)
 
         return observe_layout(self.denoiser, run, (first, other, first), steps=lambda: self.timesteps)
 
@@ -102,7 +107,7 @@ class DiffusersSource:
         """How many timesteps the last run had."""
         return len(self._pipeline.scheduler.timesteps) if self.part == "denoiser" else 1
 
-    def step_records(self, steps: int, recorded: Sequence[int], **size: int) -> tuple[StepRecord, ...]:
+    def step_records(self, steps: int, recorded: Sequence[int], **options: float) -> tuple[StepRecord, ...]:
         """Timesteps and noise levels of the ``recorded`` ones of ``steps``, as the pipeline itself sets them.
 
         The pipeline is run up to its first call of the denoiser: what it tells its scheduler (the shift of Flux and SD3
@@ -112,16 +117,25 @@ class DiffusersSource:
             return (StepRecord(index=0, timestep=0, log_snr=0, noise=0),)
         handle = self.denoiser.register_forward_pre_hook(_stop)
         try:
-            self.generate(self._probes([self._texts[0]]), steps=steps, guidance=1.0, **size)
+            self.generate(self._probes([self._texts[0]]), steps=steps, guidance=1.0, **options)
         except _ReachedError:
             pass
         finally:
             handle.remove()
         return step_records(self._pipeline.scheduler, recorded)
 
-    def generate(self, samples: Sequence[Sample], *, steps: int, guidance: float, **size: int) -> NDArray[np.uint8]:
-        """Images (n, height, width, 3) of one batch; every sample has a generator of its own, seeded by its seed."""
-        arguments: dict[str, Any] = self._conditions(samples) | size
+    def generate(
+        self, samples: Sequence[Sample], *, steps: int, guidance: float, **options: float
+    ) -> NDArray[np.uint8]:
+        """Images (n, height, width, 3) of one batch; every sample has a generator of its own, seeded by its seed.
+
+        ``options`` are ``height``, ``width`` and ``true_cfg_scale``. Raises :class:`InputError` for one that the
+        pipeline does not take.
+        """
+        refused = [name for name in options if name not in self._accepted]
+        if refused:
+            raise InputError(f"{type(self._pipeline).__name__} takes no {refused[0]}. Leave it out.")
+        arguments: dict[str, Any] = self._conditions(samples, second=options.get("true_cfg_scale", 1) > 1) | options
         arguments |= {
             "num_inference_steps": steps,
             "guidance_scale": guidance,
@@ -144,8 +158,8 @@ class DiffusersSource:
     def _probes(self, texts: Sequence[str]) -> list[Sample]:
         return [Sample(id="0" * 16, prompt=text, seed=seed) for seed, text in enumerate(texts)]
 
-    def _conditions(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """Prompts, or the numbers or names of classes."""
+    def _conditions(self, samples: Sequence[Sample], *, second: bool) -> dict[str, Any]:
+        """Prompts, or the numbers or names of classes; ``second`` asks for negative prompts, be they empty."""
         if "class_labels" in self._accepted:
             return {"class_labels": [self._class_of(sample.prompt) for sample in samples]}
         if "prompt" not in self._accepted:
@@ -154,7 +168,7 @@ class DiffusersSource:
         if any(negatives) and "negative_prompt" not in self._accepted:
             raise InputError(f"{type(self._pipeline).__name__} takes no negative prompts. Remove them.")
         prompts: dict[str, Any] = {"prompt": [sample.prompt for sample in samples]}
-        return prompts | ({"negative_prompt": negatives} if any(negatives) else {})
+        return prompts | ({"negative_prompt": negatives} if second or any(negatives) else {})
 
     def _class_of(self, prompt: str) -> int:
         names: dict[str, int] = getattr(self._pipeline, "labels", None) or {}
@@ -181,55 +195,16 @@ def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> Di
 
     Raises :class:`InputError` if that is not possible.
     """
-    if name.startswith(SCHEME):
-        return load_module_source(name)  # type: ignore[return-value]  # the same interface
     if name in MODULES:
         return import_module(MODULES[name]).source()  # type: ignore[no-any-return]  # the same interface
-    location = locate_model(name)
-    check_device(device)
-    precision = torch.float32 if device == "cpu" else torch.float16
-    with quiet_loading():
-        from diffusers import DiffusionPipeline
-        from safetensors import SafetensorError
-
-        try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                location,
-                dtype=precision,
-                local_files_only=Path(location).is_dir(),
-                use_safetensors=True,  # nothing is unpickled
-            )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"Model {name!r} could not be loaded: {reason}") from error
-    return DiffusersSource(name, location, pipeline, device=device, part=part)
-
-
-def check_device(device: str) -> None:
-    """Raises :class:`InputError` for a device that this machine does not have."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"Device {device!r} is not available here ({str(error).splitlines()[0]}). Use 'cpu'."
-        ) from error
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Loading a pipeline prints bars and advice (no safety checker, ...); keep errors only."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    before = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    diffusers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.set_verbosity(logging.ERROR)
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(before[0])
-        transformers_logging.set_verbosity(before[1])
-        diffusers_logging.enable_progress_bar()
-        transformers_logging.enable_progress_bar()
+    if not name.startswith(SCHEME):
+        pipeline, folder = load_pipeline(name, device=device)
+        return DiffusersSource(name, pipeline, weights=lambda: fingerprint(folder), device=device, part=part)
+    made: Any = call_function(name)
+    if isinstance(made, ModuleSource):
+        return made  # type: ignore[return-value]  # the same interface
+    if not hasattr(made, "components"):
+        raise InputError(f"{name} must return a ModuleSource or a diffusers pipeline. Got {type(made).__name__}.")
+    parts = {key: module for key, module in made.components.items() if isinstance(module, nn.Module)}
+    own = str(made._execution_device)  # where an offloaded pipeline computes is told nowhere else
+    return DiffusersSource(name, made, weights=lambda: hash_weights(parts), device=own, part=part)

@@ -30,7 +30,8 @@ class CaptureSpec(BaseModel):
     ``sites`` are globs over site names, roles or groups (``blocks``, ``attentions``, ``resnets``, ``all``).
     ``record`` is how many of the ``steps`` are recorded, evenly spaced with the first and the last (all, if left out).
     ``part`` is what is recorded: the denoiser, or once an image ``text_encoder``, ``vae`` (its decoder), ...
-    ``guidance`` is the scale of classifier-free guidance (the pipeline's own default, if left out).
+    ``guidance`` is the scale of classifier-free guidance (the pipeline's own default, if left out). ``true_cfg`` is
+    that of pipelines such as Flux, whose ``guidance`` is a number that the model is told and no second prediction.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +43,7 @@ class CaptureSpec(BaseModel):
     steps: int = Field(default=20, ge=1)
     record: int | None = Field(default=None, ge=1)
     guidance: float | None = Field(default=None, ge=0)
+    true_cfg: float | None = Field(default=None, ge=0)
     half: Literal["cond", "uncond", "both"] = "cond"
     reduction: str = "mean"
     dtype: DType = "float16"

@@ -21,6 +21,9 @@ Segments = tuple[tuple[Stream, int], ...]
 
 IMAGE: Segments = (("image", 0),)
 """Nothing but image."""
+Bounds = tuple[int, int | None]
+"""A run of tokens as ``slice`` bounds: an end of ``None`` is the end, negative ones count from there."""
+
 aten = torch.ops.aten
 CUTS = {aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default}
 
@@ -99,6 +102,42 @@ class StreamTracer(TorchDispatchMode):
                 start += tensor.shape[dim]
             else:
                 self._known[tensor] = streams
+
+
+def holds(segments: Segments, stream: Stream) -> bool:
+    """Whether ``stream`` has a part in a tensor."""
+    return any(own == stream for own, _ in segments)
+
+
+def image_tokens(segments: Segments, total: int) -> tuple[Bounds | None, int]:
+    """Where the image's tokens are of ``total``, and how many; bounds are ``None`` where they are all.
+
+    Counted from the end where they stand there: what is before them differs in length.
+    """
+    if len(segments) < 2:
+        return None, total
+    start, count = _image_range(segments)
+    return ((-count, None) if start + count == total else (start, start + count)), count
+
+
+def text_tokens(segments: Segments, total: int) -> tuple[Bounds | None, int]:
+    """Where the text's tokens are of ``total``, and how many; those before the image where it stands between."""
+    if len(segments) < 2:
+        return None, total
+    start, count = _image_range(segments)
+    if start == 0:
+        return (count, None), total - count
+    return (0, start if start + count < total else -count), start
+
+
+def _image_range(segments: Segments) -> tuple[int, int]:
+    """Where the image's tokens begin in a joint sequence, and how many they are."""
+    start = 0
+    for stream, count in segments:
+        if stream == "image":
+            return start, count
+        start += count
+    raise AssertionError("asked only of tensors that hold the image")
 
 
 def _sized(streams: Segments, extent: int) -> Segments:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from outcrop.capture.source import quiet_loading
+from outcrop.capture.loading import quiet_loading
 from outcrop.data.errors import InputError
 
 MODELS = Path(__file__).parent / "models"

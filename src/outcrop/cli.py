@@ -52,10 +52,11 @@ def main() -> None:
     "--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt'; others are labels."
 )
 @click.option("--prompt", "texts", multiple=True, help="A prompt without labels (may be repeated).")
-@click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, resnets, all.")
+@click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, heads, all.")
 @click.option("--steps", type=int, help="Denoising steps.")
 @click.option("--record", type=int, help="How many of the steps to record, evenly spaced (default: all).")
 @click.option("--guidance", type=float, help="Classifier-free guidance scale.")
+@click.option("--true-cfg", type=float, help="Scale of a second, unprompted prediction, for Flux, Qwen-Image and kin.")
 @click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to record.")
 @click.option("--reduction", help="mean, full, grid:K, tokens:N or project:D.")
 @click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), help="How values are stored.")
@@ -135,16 +136,18 @@ def _fields_of(flags: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
 @click.argument("model")
 @click.option("--part", default="denoiser", show_default=True, help="denoiser, text_encoder, vae, ...")
 @click.option("--meta", is_flag=True, help="From the configuration files alone: no weights, no memory.")
+@click.option("--attention", is_flag=True, help="Inside attention, too: heads, maps of words, entropy.")
 @click.option("--height", type=int, help="Pixels.")
 @click.option("--width", type=int, help="Pixels.")
 @click.option("--json", "as_json", is_flag=True)
-def sites(model: str, *, part: str, meta: bool, as_json: bool, **size: int | None) -> None:
+def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, **size: int | None) -> None:
     """Every site of MODEL in execution order: role, stream, depth, shape, and bytes a sample and step in float16."""
     from outcrop.capture.blank import blank_sites
     from outcrop.capture.source import open_source
 
     given = {name: value for name, value in size.items() if value is not None}
-    found = blank_sites(model, **given) if meta else open_source(model, part=part).sites(**given)
+    every = blank_sites(model, **given) if meta else open_source(model, part=part).sites(**given)
+    found = [site for site in every if attention or not site.inside_attention]
     rows = [
         {
             "name": site.name,
@@ -167,6 +170,7 @@ def sites(model: str, *, part: str, meta: bool, as_json: bool, **size: int | Non
         click.echo(line)
     click.echo(
         f"{len(rows)} sites, {sum(2 * math.prod(site.shape) for site in found):,} bytes a sample and step in full"
+        + (f"; {len(every) - len(found)} more inside attention: --attention" if len(every) > len(found) else "")
     )
 
 

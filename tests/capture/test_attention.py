@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from outcrop.capture.attention import AttentionCall, AttentionRecorder
+from outcrop.capture import attention_call
+from outcrop.capture.attention import AttentionRecorder
+from outcrop.capture.attention_call import AttentionCall
 from outcrop.data.errors import InputError
 
 KINDS = ["words", "head-mean", "entropy", "heads"]
@@ -134,6 +136,20 @@ def test_masks_scales_and_shared_keys_are_those_of_pytorch(mask: str | None, gro
     call = AttentionCall(query, key, output, given, 0.3, causal)
     again = call.probabilities() @ value.repeat_interleave(groups, dim=1)
     torch.testing.assert_close(again, output, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_few_queries_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch, causal: bool) -> None:
+    draw = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(2, 3, 7, 4, generator=draw) for _ in range(2))
+    mask = None if causal else torch.randn(1, 7, 7, generator=draw)
+    call = AttentionCall(query, key, query, mask, 0.5, causal)
+    whole = {kind: call.reduce(kind, keys=slice(1, None)) for kind in ("words", "head-mean", "entropy")}
+    monkeypatch.setattr(attention_call, "CHUNK", 2 * 3 * 7 * 2)
+    for kind, wanted in whole.items():
+        torch.testing.assert_close(call.reduce(kind, keys=slice(1, None)), wanted)
+    part = call.select(slice(1, 2), slice(3, 6))
+    torch.testing.assert_close(part.probabilities(), call.probabilities()[1:2, :, 3:6])
 
 
 def test_what_has_no_probabilities_is_refused(unet: nn.Module) -> None:

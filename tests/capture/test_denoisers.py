@@ -80,6 +80,9 @@ class Denoiser:
             return [tensor.clone() for _, tensor in tensors_in(self.model(**(self.inputs() | changes)))]
 
     def sites(self) -> list[Site]:
+        return [site for site in self.all_sites() if not site.inside_attention]
+
+    def all_sites(self) -> list[Site]:
         with torch.no_grad():
             return discover_sites(self.model, lambda: self.model(**self.inputs()), aspect=self.row.get("aspect"))
 
@@ -135,14 +138,67 @@ def test_sites_are_recorded_as_plain_hooks_see_them(denoiser: Denoiser) -> None:
 
 def found_in(recorded: Tensor, site: Site, plain: list[Tensor]) -> bool:
     """Whether what was recorded is, bit for bit, one of the tensors, or a run of the positions of one."""
-    tokens = recorded.flatten(2).transpose(1, 2) if site.read_at.grid else recorded
+    tokens = as_tokens(recorded, site)
     for tensor in plain:
         turned = tensor.movedim(site.read_at.batch_axis, 0)
         whole = turned if turned.shape[0] == BATCH else turned.unflatten(0, (BATCH, -1))
-        starts = range(whole.shape[1] - tokens.shape[1] + 1) if whole.ndim == tokens.ndim else ()
-        if any(torch.equal(whole[:, start : start + tokens.shape[1]], tokens) for start in starts):
+        if whole.ndim == tokens.ndim and holds_run(whole, tokens):
             return True
     return False
+
+
+class Attended(TorchFunctionMode):
+    """Keeps what every call of scaled dot-product attention puts out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is nn.functional.scaled_dot_product_attention:
+            self.outputs.append(result.clone())
+        return result
+
+
+def test_heads_are_what_attention_puts_out(denoiser: Denoiser) -> None:
+    sites = [site for site in denoiser.all_sites() if site.inside_attention]
+    assert bool(sites) == denoiser.row.get("heads", True)
+    recorder = Recorder(denoiser.model, sites, steps=(0,), reduction=Reduction("full"), dtype="float32", half="cond")
+    bare = denoiser.run()
+    with recorder, Attended() as attended:
+        recorder.begin(BATCH)
+        output = denoiser.run()
+        recorded = {name: torch.from_numpy(values[0]) for name, values in recorder.take().items()}
+    assert hooks_of(denoiser.model) == 0
+    assert all(torch.equal(a, b) for a, b in zip(bare, output, strict=True))
+    heads = [head for whole in attended.outputs if whole.ndim == 4 for head in whole.unbind(1)]
+    for site in sites:
+        assert recorded[site.name].shape == (BATCH, *site.shape)
+        if site.role == "head":
+            tokens = as_tokens(recorded[site.name], site)
+            assert any(holds_run(head, tokens) for head in heads), site.name
+        elif site.role == "word-map":
+            assert (recorded[site.name] >= 0).all()
+            assert (recorded[site.name].sum(1 if site.read_at.grid else 2) < 1 + 1e-5).all()
+        elif site.role == "head-mean":
+            torch.testing.assert_close(recorded[site.name].sum(-1), torch.ones(BATCH, site.shape[0]))
+        else:
+            assert ((recorded[site.name] >= 0) & (recorded[site.name] < 10)).all()
+
+
+def as_tokens(recorded: Tensor, site: Site) -> Tensor:
+    return recorded.flatten(2).transpose(1, 2) if site.read_at.grid else recorded
+
+
+def holds_run(whole: Tensor, tokens: Tensor) -> bool:
+    """Whether ``tokens`` are, bit for bit, a run of positions of ``whole``."""
+    if whole.shape[0] != tokens.shape[0] or whole.shape[2:] != tokens.shape[2:]:
+        return False
+    starts = range(whole.shape[1] - tokens.shape[1] + 1)
+    return any(torch.equal(whole[:, start : start + tokens.shape[1]], tokens) for start in starts)
 
 
 class Unmixed(TorchFunctionMode):

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
-from outcrop.capture.modules import ModuleSource, load_module_source
+from outcrop.capture.modules import ModuleSource
 from outcrop.capture.run import capture
 from outcrop.capture.source import open_source
 from outcrop.capture.spec import CaptureSpec, parse_spec
+from outcrop.data.dataset import Dataset
 from outcrop.data.errors import InputError
+from outcrop.data.samples import Sample
 
 GAN = """
 import torch
@@ -62,7 +65,7 @@ def test_a_generator_is_captured_end_to_end(gan: str, tmp_path: Path) -> None:
     assert len(ds) == 5
     assert list(ds.sites.index) == ["start", "layers.0.grow", "layers.0", "layers.1.grow", "layers.1", "to_rgb"]
     assert [tuple(shape) for shape in ds.sites["shape"]][2::2] == [(8, 4, 4), (8, 8, 8)]
-    model = load_module_source(gan).denoiser
+    model = open_source(gan).denoiser
     for seed, image in enumerate(ds.images()):
         latent = torch.randn(6, generator=torch.Generator().manual_seed(seed))[None]
         kept: list[Tensor] = []
@@ -96,8 +99,8 @@ def test_weights_decide_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        (":nothing", "must be a function that returns a ModuleSource"),
-        (":other", "must be a function"),
+        (":nothing", "must return a ModuleSource or a diffusers pipeline. Got NoneType"),
+        (":other", "has no function 'other'"),
         ("", "python:FILE"),
     ],
 )
@@ -111,6 +114,83 @@ def test_a_module_that_makes_no_images_is_told() -> None:
         ModuleSource(nn.Linear(4, 5), latent=(4,)).sites()
     with pytest.raises(InputError, match="one step without guidance"):
         ModuleSource(nn.Identity(), latent=(3, 4, 4)).generate([], steps=2, guidance=1.0)
+
+
+OWN = """
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+def plain():
+    return StableDiffusionPipeline.from_pretrained(FOLDER, use_safetensors=True)
+
+def adapted():
+    from peft import LoraConfig
+    pipeline = plain()
+    torch.manual_seed(0)
+    pipeline.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v", "conv1"], init_lora_weights=False))
+    return pipeline
+
+def offloaded():
+    pipeline = plain()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    return pipeline
+
+def sequential():
+    pipeline = plain()
+    pipeline.enable_sequential_cpu_offload(device="cpu")
+    return pipeline
+
+def scheduled():
+    pipeline = plain()
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    return pipeline
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny_model: Path, new_spec: Callable[..., CaptureSpec]) -> Callable[[str], Dataset]:
+    """The capture of what a function of one's own puts together."""
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("FOLDER", repr(str(tiny_model))))
+
+    def run(name: str) -> Dataset:
+        return capture(new_spec(model=f"python:{path}:{name}"), tmp_path / name)
+
+    return run
+
+
+def test_a_pipeline_of_ones_own_gives_what_its_folder_gives(own: Callable[[str], Dataset], whole: Dataset) -> None:
+    for name in ("plain", "offloaded"):
+        ds = own(name)
+        for site in whole.sites.index:
+            np.testing.assert_array_equal(ds.activations(site, step=1), whole.activations(site, step=1))
+
+
+def test_an_adapter_is_recorded_with_the_model_that_it_changes(own: Callable[[str], Dataset], whole: Dataset) -> None:
+    ds = own("adapted")
+    pd.testing.assert_frame_equal(ds.sites, whole.sites)
+    for site in whole.sites.index:
+        assert (ds.activations(site, step=1) != whole.activations(site, step=1)).any()
+    assert ds.info.provenance["weights_sha256"] != own("plain").info.provenance["weights_sha256"]
+    source = open_source(ds.info.model)
+    kept: list[Tensor] = []
+    handle = source.denoiser.get_submodule("mid_block").register_forward_hook(lambda *got: kept.append(got[2]))
+    samples = [Sample(str(name), row["prompt"], int(row["seed"])) for name, row in ds.samples.iloc[:2].iterrows()]
+    source.generate(samples, steps=3, guidance=3.0)
+    handle.remove()
+    wanted = kept[2][2:].mean((2, 3)).half().numpy()
+    np.testing.assert_array_equal(ds.activations("mid_block", step=1)[:2], wanted)
+
+
+def test_another_scheduler_sets_the_noise_levels(own: Callable[[str], Dataset], whole: Dataset) -> None:
+    ds = own("scheduled")
+    assert ds.info.provenance["scheduler"] == "DPMSolverMultistepScheduler"
+    assert list(ds.steps["noise"]) != list(whole.steps["noise"])
+
+
+def test_weights_that_are_not_in_memory_are_refused(own: Callable[[str], Dataset]) -> None:
+    with pytest.raises(InputError, match=r"not in memory.*Use enable_model_cpu_offload instead"):
+        own("sequential")
 
 
 @pytest.mark.parametrize(

@@ -325,3 +325,28 @@ def test_a_pipeline_is_captured_end_to_end(name: str, folder: Callable[[str], Pa
     for site, values in recorded.items():
         for step in ds.steps.index:
             np.testing.assert_array_equal(ds.activations(site, step=step)[:2], values[step])
+
+
+def test_a_second_prediction_of_flux_is_told_from_the_first(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    size = {"height": 16, "width": 16}
+    fields = {"model": str(folder("flux")), "prompts": {"texts": ["a disc", "a star"]}, "half": "both"}
+    fields |= {"steps": 2, "batch": 2, "dtype": "float32", "true_cfg": 2.0, "sites": ["blocks"]}
+    ds = capture(parse_spec(fields | size, where="the test"), tmp_path / "ds")
+    source = open_source(str(folder("flux")))
+    assert source.guidance_layout(3.5, ["a disc", "a star"], **size, true_cfg_scale=2.0).calls == (
+        ("cond",),
+        ("uncond",),
+    )
+    samples = [Sample(key, row["prompt"], int(row["seed"])) for key, row in ds.samples.iterrows()]
+    seen: list[torch.Tensor] = []
+    handle = source.denoiser.get_submodule("single_transformer_blocks.0").register_forward_hook(
+        lambda *got: seen.append(got[2][1].mean(1))
+    )
+    bare = source.generate(samples, steps=2, guidance=3.5, **size, true_cfg_scale=2.0)
+    handle.remove()
+    np.testing.assert_array_equal(np.stack([np.asarray(image) for image in ds.images()]), bare)
+    assert len(seen) == 4  # two calls a step: with the prompt, without it
+    for step in range(2):
+        values = ds.activations("single_transformer_blocks.0", step=step)
+        np.testing.assert_allclose(values[:, 1], seen[2 * step], rtol=1e-5)
+        np.testing.assert_allclose(values[:, 0], seen[2 * step + 1], rtol=1e-5)

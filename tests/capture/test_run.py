@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from outcrop.capture.attention import AttentionRecorder
 from outcrop.capture.forecast import forecast
 from outcrop.capture.hooks import Recorder
 from outcrop.capture.reduction import Reduction
@@ -18,6 +20,7 @@ from outcrop.data.errors import ConflictError, DataError, InputError
 from outcrop.data.samples import Sample
 
 NewSpec = Callable[..., CaptureSpec]
+CROSS = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
 
 
 def test_the_data_set_holds_what_a_recorder_reads(whole: Dataset, source: DiffusersSource) -> None:
@@ -55,7 +58,11 @@ def test_a_finished_capture_is_opened_not_made_again(
 ) -> None:
     before = contents(whole.path)
     told: list[tuple[int, int]] = []
+    ran: list[str] = []
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(lambda *got: ran.append(type(got[0]).__name__))
     again = capture(new_spec(), whole.path, progress=lambda done, planned: told.append((done, planned)))
+    handle.remove()
+    assert not ran
     assert told == [(6, 6)]
     assert again.uuid == whole.uuid
     assert contents(whole.path) == before
@@ -105,10 +112,40 @@ def test_both_halves_of_every_sample(tmp_path: Path, new_spec: NewSpec, whole: D
         assert (values[:, 0] != values[:, 1]).any()
 
 
+@pytest.mark.parametrize("half", ["cond", "both"])
+@pytest.mark.parametrize("reduction", ["mean", "full"])
+def test_heads_and_attention_are_stored_beside_blocks(
+    tmp_path: Path, new_spec: NewSpec, source: DiffusersSource, whole: Dataset, half: str, reduction: str
+) -> None:
+    inside = [f"{CROSS}.head.1", f"{CROSS}.entropy", f"{CROSS}.head-mean", f"{CROSS}.words"]
+    spec = new_spec(sites=["mid_block", *inside], half=half, reduction=reduction, dtype="float32")
+    ds = capture(spec, tmp_path / "ds")
+    assert [shown.tobytes() for shown in ds.images()] == [shown.tobytes() for shown in whole.images()]
+    samples = [Sample(str(name), row["prompt"], int(row["seed"])) for name, row in ds.samples.iloc[:2].iterrows()]
+    for kind, name, axis in zip(("heads", "entropy", "head-mean", "words"), inside, (1, 2, None, 2), strict=True):
+        with AttentionRecorder(source.denoiser, [CROSS], kind=kind) as recorder:
+            source.generate(samples, steps=3, guidance=3.0)
+        wanted = torch.stack(recorder.calls[CROSS])[[0, 2]].unflatten(1, (2, 2))  # step, half, sample, ...
+        wanted = wanted[:, :, :, 1] if kind == "heads" else wanted  # (query, channel)
+        if reduction == "mean" and axis is not None:
+            wanted = wanted.mean(axis + 2)
+        elif kind == "heads":
+            wanted = wanted.transpose(-1, -2).unflatten(-1, (2, 2))
+        elif kind != "head-mean":
+            wanted = wanted.unflatten(-1, (2, 2))
+        for step in range(2):
+            stored = torch.from_numpy(ds.activations(name, step=step)[:2])
+            halves = wanted[step].transpose(0, 1) if half == "both" else wanted[step, 1]
+            torch.testing.assert_close(stored, halves, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"sites": ["mid_blok"]}, "Did you mean 'mid_block'"),
+        ({"sites": ["up_bloks.*"]}, "'up_bloks.\\*' matches nothing in this model. Did you mean 'up_blocks"),
+        ({"sites": ["mid_block.head.*"]}, "matches nothing in this model"),
+        ({"true_cfg": 2.0}, "StableDiffusionPipeline takes no true_cfg_scale"),
         ({"half": "uncond", "guidance": 1.0}, "half='uncond' needs guidance above 1"),
         ({"prompts": {"file": "nothing.csv"}}, "There is no prompt file nothing.csv"),
         ({"device": "warp"}, "Device 'warp' is not available here"),

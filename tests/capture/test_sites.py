@@ -74,10 +74,25 @@ def names_of(sites: list[Site]) -> list[str]:
 def test_patterns_are_groups_roles_and_globs(sites: list[Site]) -> None:
     blocks = names_of(select_sites(sites, ["blocks"]))
     assert blocks == ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0", "up_blocks.1"]
-    assert select_sites(sites, ["all"]) == sites
+    assert select_sites(sites, ["all"]) == [site for site in sites if not site.inside_attention]
     assert {site.role for site in select_sites(sites, ["cross-attention"])} == {"cross-attention"}
     assert names_of(select_sites(sites, ["up_blocks.?"])) == ["up_blocks.0", "up_blocks.1"]
     assert names_of(select_sites(sites, ["up_blocks.1", "mid_*k", "up_blocks.1"])) == ["mid_block", "up_blocks.1"]
+
+
+def test_what_is_inside_attention_is_asked_for_by_its_ending_role_or_group(sites: list[Site]) -> None:
+    cross = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
+    inside = [f"{cross}.head.0", f"{cross}.head.1", f"{cross}.entropy", f"{cross}.head-mean", f"{cross}.words"]
+    assert [site.name for site in sites if site.name.startswith(f"{cross}.")] == inside
+    assert names_of(select_sites(sites, ["down_blocks.1.*attn2.head.*"])) == inside[:2]
+    assert names_of(select_sites(sites, [f"{cross}.head.1"])) == inside[1:2]
+    assert not any(site.inside_attention for site in select_sites(sites, ["*", "down_blocks.1.*", "*attn2*"]))
+    assert {site.role for site in select_sites(sites, ["heads"])} == {"head"}
+    assert {site.inside_attention for site in select_sites(sites, ["word-map"])} == {".words"}
+    shapes = {site.name: site.shape for site in sites}
+    assert [shapes[name] for name in inside] == [(8, 2, 2), (8, 2, 2), (2, 2, 2), (2, 16), (16, 2, 2)]
+    depths = {site.name: site.depth for site in sites}
+    assert {depths[name] for name in inside} == {depths[cross]}
 
 
 @pytest.mark.parametrize(

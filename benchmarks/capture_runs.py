@@ -1,0 +1,57 @@
+"""Ways to record a whole generation: ours, and those that people write themselves."""
+
+from pathlib import Path
+
+import h5py
+import torch
+from capture_setup import Pictures, hooked
+
+from outcrop.capture.job import Job, describe
+from outcrop.capture.plan import Plan
+from outcrop.data.background import BackgroundWriter
+from outcrop.data.writer import open_writer
+
+
+def outcrop(job: Job, plan: Plan, out: Path) -> Pictures:
+    """A whole capture but for the loading of the model: hooks, shards, pictures, journal, seal."""
+    pictures = []
+    with open_writer(out, describe(job, plan)) as writer:
+        with BackgroundWriter(writer, buffers=2) as background, job.recorder() as recorder:
+            size = writer.dataset.shard_samples
+            for index in range(-(-len(plan.samples) // size)):
+                shard = background.open_shard(index, plan.shard(index, size))
+                for start in range(0, len(shard.samples), job.spec.batch):
+                    batch = shard.samples[start : start + job.spec.batch]
+                    images, values = job.record(recorder, batch)
+                    for name, column in shard.columns.items():
+                        column[:, start : start + len(batch)] = values[name]
+                    background.write_images(batch, images)
+                    pictures.append(images)
+                background.commit(shard)
+        writer.seal(plan.samples)
+    return pictures
+
+
+def list_of_tensors(job: Job, plan: Plan, _out: Path) -> Pictures:
+    kept: list[torch.Tensor] = []
+    return hooked(job, plan, lambda _name, tensor: kept.append(tensor))
+
+
+def torch_save(job: Job, plan: Plan, out: Path) -> Pictures:
+    out.mkdir()
+    numbers = iter(range(10**9))
+    return hooked(job, plan, lambda name, tensor: torch.save(tensor, out / f"{name}-{next(numbers)}.pt"))
+
+
+def h5py_gzip(job: Job, plan: Plan, out: Path) -> Pictures:
+    with h5py.File(out.with_suffix(".h5"), "w") as file:
+
+        def append(name: str, tensor: torch.Tensor) -> None:
+            values = tensor.numpy()
+            if name not in file:
+                room = (None, *values.shape[1:])
+                file.create_dataset(name, (0, *room[1:]), "<f2", maxshape=room, chunks=values.shape, compression="gzip")
+            file[name].resize(len(file[name]) + len(values), axis=0)
+            file[name][-len(values) :] = values
+
+        return hooked(job, plan, append)
