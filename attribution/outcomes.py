@@ -128,8 +128,8 @@ class Outcomes:
     def save(self, folder: str | Path) -> None:
         """Write the folder that :func:`load_outcomes` reads."""
         folder = Path(folder)
-        write_atomic(folder / PAIRS, _parquet(self.pairs))
-        write_atomic(folder / TABLE, _parquet(self.table))
+        write_atomic(folder / PAIRS, parquet_bytes(self.pairs))
+        write_atomic(folder / TABLE, parquet_bytes(self.table))
         for name, pictures in ((DONORS, self.donors), (RECEIVERS, self.receivers), (IMAGES, self.images)):
             write_atomic(folder / name, npy_bytes(pictures))
         write_atomic(folder / RECORD, self.record.model_dump_json(indent=1).encode())
@@ -187,7 +187,8 @@ def npy_bytes(pictures: Pictures) -> bytes:
     return stream.getvalue()
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """A table as the content of a ``.parquet`` file."""
     stream = io.BytesIO()
     table.to_parquet(stream)
     return stream.getvalue()

@@ -44,6 +44,8 @@ class ModuleSource:
 
     default_guidance = 1.0
     timesteps = 1
+    part = "denoiser"
+    one_step = True
 
     def __init__(
         self,
@@ -56,7 +58,8 @@ class ModuleSource:
         self.denoiser = module.eval()
         self.name = type(module).__name__
         self.image_shape: tuple[int, ...] = ()
-        self._latent, self._call, self._takes_prompts = tuple(latent), call or module, takes_prompts
+        self.takes_prompts = takes_prompts
+        self._latent, self._call = tuple(latent), call or module
         self.device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
 
     @cached_property
@@ -87,18 +90,24 @@ class ModuleSource:
         if steps != 1 or guidance > 1 or options.get("true_cfg_scale", 1) > 1:
             raise InputError(f"{self.name} makes images in one step without guidance: use steps 1 and guidance 1.")
         latents = torch.stack([self._draw(sample.seed) for sample in samples]).to(self.device)
-        prompts = ([sample.prompt for sample in samples],) if self._takes_prompts else ()
+        prompts = ([sample.prompt for sample in samples],) if self.takes_prompts else ()
         with torch.no_grad():
             output = self._call(latents, *prompts)
         images = next((tensor for _, tensor in tensors_in(output)), None)
         if images is None or images.ndim != 4 or images.shape[1] not in {1, 3}:
             raise InputError(f"{self.name} must put out images (n, 3 or 1, height, width). Got {_shape(images)}.")
-        pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1)
-        self.image_shape = (*pixels.shape[2:], 3)
-        return pixels.movedim(1, -1).cpu().numpy()
+        pixels = to_pixels(images)
+        self.image_shape = pixels.shape[1:]
+        return pixels
 
     def _draw(self, seed: int) -> Tensor:
         return torch.randn(self._latent, generator=torch.Generator().manual_seed(seed))
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (n, 3 or 1, height, width) within [-1, 1] as (n, height, width, 3)."""
+    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    return pixels.movedim(1, -1).cpu().numpy()
 
 
 def call_function(name: str) -> object:

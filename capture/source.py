@@ -47,6 +47,12 @@ class DiffusersSource:
         self._pipeline.set_progress_bar_config(disable=True)
         self._accepted = inspect.signature(self._pipeline.__call__).parameters
 
+    @property
+    def network(self) -> nn.Module | None:
+        """The network that is called at every step, whatever part is recorded."""
+        found = (getattr(self._pipeline, attribute, None) for attribute in DENOISERS)
+        return next((module for module in found if isinstance(module, nn.Module)), None)
+
     @cached_property
     def fingerprint(self) -> str:
         """What tells the weights from others."""

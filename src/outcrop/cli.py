@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from outcrop.cli_attribute import attribute
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
 EXTRA = "pip install 'outcrop[capture]'"
@@ -20,6 +21,9 @@ EXTRA = "pip install 'outcrop[capture]'"
 @click.version_option(package_name="outcrop")
 def commands() -> None:
     """Which layer of an image generator, at which step, carries content, style and layout."""
+
+
+commands.add_command(attribute)
 
 
 def main() -> None:

@@ -1,15 +1,20 @@
-"""Studies with planted truths: a picture's channels say which class of each property it shows."""
+"""Studies with planted truths (a picture's channels say which class of each property it shows), and tiny models."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from outcrop.attribution.outcomes import CellInfo, Outcomes, SiteInfo, StudyRecord
 from outcrop.attribution.readouts import FloatArray, Images
+from outcrop.attribution.study import StudySpec, parse_study
 
 CLASSES = {"content": ("cat", "dog", "owl", "fox"), "style": ("ink", "oil", "pen"), "layout": ("up", "mid", "low")}
 STEP = 40
@@ -19,6 +24,91 @@ SITES = ("down.0", "mid", "up.0", "up.1")
 Codes: TypeAlias = NDArray[np.int64]
 Follow: TypeAlias = Mapping[str, Mapping[str, float]]
 """Per site and property the share of pairs in which C takes the donor's class."""
+
+MODULES = '''
+import torch
+from diffusers import AutoencoderKL
+from torch import nn
+from outcrop.capture.modules import ModuleSource
+
+class Layer(nn.Module):
+    """A layer of a style-based generator."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv, self.style = nn.Conv2d(width, width, 3, padding=1), nn.Linear(6, width)
+
+    def forward(self, x, w):
+        return (self.conv(x) * self.style(w)[..., None, None]).relu()
+
+class Generator(nn.Module):
+    """A mapping network, a style for every layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.mapping = nn.Sequential(nn.Linear(7, 6), nn.Tanh())
+        self.constant = nn.Parameter(torch.randn(1, 8, 8, 8))
+        self.layers = nn.ModuleList([Layer(8) for _ in range(3)])
+        self.to_rgb = nn.Conv2d(8, 3, 1)
+
+    def forward(self, z, prompts):
+        told = torch.tensor([[float(len(prompt))] for prompt in prompts])
+        w = self.mapping(torch.cat([z, told], dim=1))
+        x = self.constant.expand(len(z), -1, -1, -1)
+        for layer in self.layers:
+            x = layer(x, w)
+        return self.to_rgb(x).tanh()
+
+def gan():
+    torch.manual_seed(0)
+    return ModuleSource(Generator(), latent=(6,), takes_prompts=True)
+
+def decoder():
+    torch.manual_seed(0)
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4)
+    return ModuleSource(vae.decoder, latent=(4, 8, 8))
+
+class Planted(nn.Module):
+    """Branches side by side. The prompt enters in the branch `layers.2`, at steps 2 and 3 of six."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([Branch() for _ in range(4)])
+
+    def forward(self, x, step, told):
+        heard = told * (2 <= step <= 3)
+        return sum(layer(x, w=heard if place == 2 else 0 * told) for place, layer in enumerate(self.layers))
+
+class Branch(nn.Module):
+    """It reads the first colour and writes what it is told into the others, so that nothing comes back."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 1))
+
+    def forward(self, x, w):
+        return self.mix(x[:, :1]) + w[:, None, None, None] * torch.tensor([0.0, 1, 1])[:, None, None]
+
+class Sampler(ModuleSource):
+    one_step, timesteps = False, 6
+
+    def generate(self, samples, *, steps, guidance, **size):
+        from outcrop.capture.modules import to_pixels
+        x = torch.stack([self._draw(sample.seed) for sample in samples])
+        told = torch.tensor([0.02 * len(sample.prompt) for sample in samples])
+        with torch.no_grad():
+            for step in range(6):
+                x = 0.8 * x + 0.2 * self.denoiser(x, step, told)
+        self.image_shape = (4, 4, 3)
+        return to_pixels(x)
+
+def planted():
+    torch.manual_seed(0)
+    return Sampler(Planted(), latent=(3, 4, 4), takes_prompts=True)
+'''
+FAMILIES = {"unet": "sd", "mmdit": "sd3", "flux": "flux", "dit": "pixart"}
+SIZE = {"height": 16, "width": 16}
+TEXTS = ("a flat disc", "a neon star", "a dotted ring")
 
 
 class ChannelReader:
@@ -83,3 +173,57 @@ def new_outcomes() -> Callable[..., Outcomes]:
 @pytest.fixture
 def reader() -> ChannelReader:
     return ChannelReader()
+
+
+def tiny_pipelines() -> Any:
+    """The makers of the capture's tests."""
+    path = Path(__file__).parents[1] / "capture" / "test_pipelines.py"
+    found = importlib.util.spec_from_file_location("tiny_pipelines", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The name of the tiny model of a family; its weights are large enough for every site to matter."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "modules.py").write_text(MODULES)
+
+    def name_of(family: str) -> str:
+        if family not in FAMILIES:
+            return f"python:{folder / 'modules.py'}:{family}"
+        if not (folder / family).exists():
+            torch.manual_seed(0)
+            pipeline = tiny_pipelines().MAKERS[FAMILIES[family]]()
+            for part in pipeline.components.values():
+                for parameter in part.parameters() if isinstance(part, nn.Module) else ():
+                    nn.init.normal_(parameter, std=0.2)
+            pipeline.save_pretrained(folder / family)
+        return str(folder / family)
+
+    return name_of
+
+
+@pytest.fixture(scope="session")
+def new_study(model_of: Callable[[str], str]) -> Callable[..., StudySpec]:
+    """Pairs of prompts with one seed (of seeds, for the decoder) at three steps."""
+
+    def make(family: str, cells: Sequence[Any], *, same: bool = False, **changes: Any) -> StudySpec:
+        pairs = []
+        for k, text in enumerate(TEXTS):
+            other = TEXTS[(k + 1) % len(TEXTS)] if not same else text
+            seed = 10 + k if family != "decoder" or same else 20 + k
+            pairs.append(
+                {
+                    "donor": {"prompt": other + "s", "seed": seed},
+                    "receiver": {"prompt": text + "s" * same, "seed": 10 + k},
+                }
+            )
+        fields = {"model": model_of(family), "cells": list(cells), "pairs": pairs, "steps": 3, "guidance": 3.0}
+        sized = SIZE if family in FAMILIES else {}
+        return parse_study(fields | {"batch": 16} | sized | changes, where="the test")
+
+    return make

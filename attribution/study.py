@@ -1,0 +1,91 @@
+"""What to study: one specification, the same from YAML, from flags and from Python, stored with the outcomes."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from outcrop.attribution.cells import Cell, Grid
+from outcrop.capture.models import SCHEME
+from outcrop.capture.prompts import PromptFile, PromptGrid, PromptList
+from outcrop.data.errors import InputError
+from outcrop.data.samples import LabelValue
+from outcrop.data.schema import Record
+
+
+class PairPlan(Record):
+    """``count`` pairs of prompts that differ in every label of ``differ`` (all labels, if left out), and no other.
+
+    Donor and receiver are worded alike where the prompts allow it, and share the seed, so that the initial latent is
+    the same; ``share_seed=False`` gives each its own (left out: shared where the model is told the prompt). ``seed``
+    draws the pairs, ``first_seed`` is the first pair's.
+    """
+
+    count: int = Field(default=60, ge=1)
+    differ: tuple[str, ...] = ()
+    share_seed: bool | None = None
+    seed: int = Field(default=0, ge=0)
+    first_seed: int = Field(default=0, ge=0)
+
+
+class Side(Record):
+    """One of a pair: a prompt, its seed and its labels."""
+
+    prompt: str
+    seed: int = Field(ge=0)
+    negative_prompt: str = ""
+    labels: dict[str, LabelValue] = Field(default_factory=dict)
+
+
+class Pair(Record):
+    """A donor and a receiver."""
+
+    donor: Side
+    receiver: Side
+
+
+class StudySpec(Record):
+    """Everything that decides the outcomes.
+
+    ``pairs`` are drawn from ``prompts`` by a plan, or given one by one. ``prompts`` may be left out for the shipped
+    models: then they are the demo's. ``batch`` is how many pictures are made at once. ``steps``, ``guidance``,
+    ``height``, ``width``, ``part`` and ``device`` are those of a capture.
+    """
+
+    model: str
+    cells: tuple[Cell | Grid, ...] = Field(min_length=1)
+    pairs: PairPlan | tuple[Pair, ...] = PairPlan()
+    prompts: PromptGrid | PromptFile | PromptList | None = None
+    part: str = "denoiser"
+    steps: int = Field(default=20, ge=1)
+    guidance: float | None = Field(default=None, ge=0)
+    height: int | None = Field(default=None, ge=8)
+    width: int | None = Field(default=None, ge=8)
+    batch: int = Field(default=48, ge=2)
+    device: str = "cpu"
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Height and width of the pictures, where they are asked for."""
+        wanted = {"height": self.height, "width": self.width}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+def parse_study(fields: dict[str, Any], *, where: str) -> StudySpec:
+    """A specification from plain data. Raises :class:`InputError` naming every field that is wrong."""
+    try:
+        return StudySpec.model_validate(fields)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise InputError(f"The study in {where} is not valid:\n" + "\n".join(lines)) from error
+
+
+def default_prompts(model: str) -> PromptGrid:
+    """The demo's prompts, which the shipped models know, in all wordings. Raises :class:`InputError` for others."""
+    if not model.startswith(SCHEME):
+        raise InputError(f"{model} needs prompts: give a file, a list or a grid, with labels that say what differs.")
+    config = Path(str(resources.files("outcrop.zoo"))) / "demo.yaml"
+    grid = yaml.safe_load(config.read_text())["prompts"]
+    return PromptGrid.model_validate(grid | {"wording": "cross"})

@@ -1,0 +1,94 @@
+"""The command ``outcrop attribute``: interventions from a YAML file or from flags."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from outcrop.console import progress
+
+KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head-scaling", "latent-swap")
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@click.option("--model", help="outcrop:unet, a diffusers folder, a hub id, or python:FILE:FUNCTION.")
+@click.option("--kind", type=click.Choice(KINDS), help="What is done at every site (layer-swap is activation-patch).")
+@click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, skips, all.")
+@click.option("--windows", type=int, help="Cut the steps into so many windows, each a cell (default: 1).")
+@click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to write.")
+@click.option("--value", type=click.Choice(["zero", "mean", "noise", "resample"]), help="Of an ablation.")
+@click.option("--head", "heads", type=int, multiple=True, help="Heads to patch or to scale (may be repeated).")
+@click.option("--factor", type=float, help="Of head scaling (default: 0).")
+@click.option("--pairs", type=int, help="Pairs of a donor and a receiver (default: 60).")
+@click.option("--differ", multiple=True, help="Labels in which a pair differs (default: all).")
+@click.option("--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt' and labels.")
+@click.option("--seed", type=int, help="The first pair's seed.")
+@click.option("--part", help="denoiser, vae (its decoder), text_encoder.")
+@click.option("--steps", type=int, help="Denoising steps.")
+@click.option("--guidance", type=float, help="Classifier-free guidance scale.")
+@click.option("--height", type=int, help="Pixels.")
+@click.option("--width", type=int, help="Pixels.")
+@click.option("--batch", type=int, help="Pictures made at once.")
+@click.option("--device", help="cpu, cuda, ...")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, from a short trial.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def attribute(config: Path | None, out: Path, *, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Intervene on a generator, site by site, and keep the pictures: from a YAML CONFIG, from flags, or both.
+
+    An interrupted study goes on when the same command is given again.
+    """
+    from outcrop.attribution.prepare import prepare_study
+    from outcrop.attribution.run import execute
+    from outcrop.attribution.study import parse_study
+    from outcrop.attribution.summary import distance_table
+    from outcrop.capture.spec import read_spec_fields
+
+    fields = (read_spec_fields(config) if config else {}) | _fields_of(flags)
+    if not {"model", "cells"} <= set(fields):
+        raise click.UsageError("Give a CONFIG, or --model, --kind and --site.")
+    study = prepare_study(parse_study(fields, where=str(config or "the flags")))
+    if dry_run:
+        from outcrop.attribution.forecast import forecast_study
+
+        expected = forecast_study(study, out)
+        click.echo(json.dumps(expected.as_dict()) if as_json else expected.to_text())
+        return
+    with progress("attribute", "pictures") as update:
+        table = distance_table(execute(study, out, progress=update))
+    if as_json:
+        click.echo(table.to_json(orient="records"))
+        return
+    click.echo(table.dropna(axis=1, how="all").to_string(index=False, float_format="{:.2f}".format))
+    click.echo(
+        "\nPixels only: 0 to the donor is the donor's picture, 0 to the receiver the receiver's; medians over pairs, "
+        f"as shares of the distance between the two.\n{out}: {len(table)} cells"
+    )
+
+
+def _fields_of(flags: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    if "prompts" in given:
+        given["prompts"] = {"file": str(given["prompts"])}
+    plan = {
+        "count": given.pop("pairs", None),
+        "differ": given.pop("differ", None),
+        "first_seed": given.pop("seed", None),
+    }
+    plan = {name: value for name, value in plan.items() if value is not None}
+    if plan:
+        given["pairs"] = plan
+    record: dict[str, Any] = {
+        name: given.pop(name) for name in ("sites", "half", "value", "heads", "factor") if name in given
+    }
+    windows = given.pop("windows", None)
+    kind = given.pop("kind", None)
+    if kind is None:
+        if record or windows:
+            raise click.UsageError("--site, --windows, --half, --value, --head and --factor belong to a --kind.")
+        return given
+    record["kind"] = "activation-patch" if kind == "layer-swap" else kind
+    given["cells"] = [{"intervention": record} | ({"windows": windows} if windows else {})]
+    return given

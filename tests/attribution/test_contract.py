@@ -1,0 +1,162 @@
+"""The contract that interventions keep on every family of generators, on tiny models with random weights."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from outcrop.attribution.parts import PartStore
+from outcrop.attribution.prepare import Study, prepare_study
+from outcrop.attribution.run import Runner, execute, run_study
+from outcrop.attribution.study import StudySpec
+
+NewStudy = Callable[..., StudySpec]
+ALL = {"interventions": [{"kind": "activation-patch", "sites": ["all"]}]}
+LATE = {"interventions": [{"kind": "activation-patch", "sites": ["all"], "window": [2, 2]}]}
+HEARD = {
+    "unet": "*attn2",
+    "mmdit": "transformer_blocks.*",
+    "flux": "*transformer_blocks.*",
+    "dit": "*attn2",
+    "gan": "layers.*",
+}
+HEADS = {"unet": "*attn1", "mmdit": "*.attn", "flux": "*.attn", "dit": "*attn1"}
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning:diffusers"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:transformers"),
+]
+
+
+@pytest.fixture(scope="module", params=["unet", "mmdit", "flux", "dit", "decoder", "gan"])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def cells_of(family: str) -> list[dict[str, Any]]:
+    """Interventions that change nothing where donor and receiver are the same."""
+    cells: list[dict[str, Any]] = [ALL, {"interventions": [{"kind": "latent-swap"}]}]
+    if family in HEADS:
+        cells.append(LATE)
+        site = [HEADS[family]]
+        cells.append({"interventions": [{"kind": "head-scaling", "sites": site, "heads": [0, 1], "factor": 1.0}]})
+        cells.append({"interventions": [{"kind": "activation-patch", "sites": site, "heads": [1], "window": [1, 2]}]})
+    if family in HEARD:
+        cells.append({"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}})
+    return cells
+
+
+def traces(study: Study) -> int:
+    modules = list(study.model.modules())
+    hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
+    return hooks + sum("forward" in vars(module) for module in modules)
+
+
+def test_an_identity_changes_no_bit_and_leaves_no_trace(family: str, new_study: NewStudy) -> None:
+    study = prepare_study(new_study(family, cells_of(family), same=True))
+    outcomes = execute(study, None)
+    for cell in range(len(outcomes.record.cells)):
+        np.testing.assert_array_equal(outcomes.cell_images(cell), outcomes.receivers)
+    np.testing.assert_array_equal(outcomes.donors, outcomes.receivers)
+    assert traces(study) == 0
+
+
+def test_everything_from_the_donor_is_the_donors_picture(family: str, new_study: NewStudy) -> None:
+    first = {"interventions": [{"kind": "ablation", "sites": ["all"], "value": "zero"}]}
+    outcomes = run_study(new_study(family, [ALL, first]))
+    assert (outcomes.donors != outcomes.receivers).any(axis=(1, 2, 3)).all()
+    np.testing.assert_array_equal(outcomes.cell_images(0), outcomes.donors)
+    assert (outcomes.cell_images(1) != outcomes.receivers).any(axis=(1, 2, 3)).all()
+
+
+def test_every_site_that_hears_the_prompt_moves_the_picture_alone(family: str, new_study: NewStudy) -> None:
+    if family not in HEARD:
+        pytest.skip("told no prompt")
+    cells = [{"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}}]
+    cells += [{"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}, "together": True}]
+    outcomes = run_study(new_study(family, cells))
+    *alone, together = (outcomes.cell_images(cell).astype(float) for cell in range(len(outcomes.record.cells)))
+    assert len(alone) > 1
+    for pictures in alone:
+        assert (pictures != outcomes.receivers).any()
+    before, after = (np.abs(pictures - outcomes.donors).mean() for pictures in (outcomes.receivers, together))
+    assert after < before
+    if family == "gan":  # nothing but the styles is told the prompt
+        np.testing.assert_array_equal(together, outcomes.donors)
+
+
+def test_a_failure_leaves_no_trace(family: str, new_study: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = prepare_study(new_study(family, cells_of(family)))
+    runner = Runner(study, PartStore(None))
+    last = list(study.model.children())[-1]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    for block in [block for group in runner.groups for block in group.blocks]:
+        _, tape = runner.base(runner.groups[0], taped=block.start > 0)
+        handle = last.register_forward_hook(fail)
+        with pytest.raises(RuntimeError, match="in the middle"):
+            runner.make(replace(block, pairs=runner.groups[0].pairs), tape)
+        handle.remove()
+        assert traces(study) == 0
+
+
+def test_a_property_planted_at_one_site_and_window_is_found_there_alone(new_study: NewStudy) -> None:
+    patch = {"kind": "activation-patch", "sites": ["layers.?"]}
+    cells = [
+        {"intervention": patch | {"kind": kind}, "windows": 3} for kind in ("activation-patch", "prompt-injection")
+    ]
+    outcomes = run_study(new_study("planted", cells, steps=6, guidance=1.0))
+    assert len(outcomes.record.cells) == 24
+    for index, cell in enumerate(outcomes.record.cells):
+        planted = cell.site == "layers.2" and cell.window == "2-3"
+        np.testing.assert_array_equal(outcomes.cell_images(index), outcomes.donors if planted else outcomes.receivers)
+
+
+def test_the_network_runs_from_the_first_affected_step(new_study: NewStudy) -> None:
+    late = {"intervention": {"kind": "activation-patch", "sites": ["layers.?"], "window": [4, 5]}}
+    study = prepare_study(new_study("planted", [late], steps=6, guidance=1.0))
+    runner, ran = Runner(study, PartStore(None)), []
+    handle = study.model.get_submodule("layers.0").register_forward_hook(lambda *_: ran.append(1))
+    for group in runner.groups:
+        _, tape = runner.base(group, taped=True)
+        for block in group.blocks:
+            ran.clear()
+            made = runner.make(block, tape)
+            assert len(ran) == 2
+            np.testing.assert_array_equal(made, runner.make(block, None))
+            assert len(ran) == 2 + 6
+    handle.remove()
+
+
+def test_head_scaling_is_what_the_output_matrix_makes_of_the_head(new_study: NewStudy) -> None:
+    site = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    off = {"interventions": [{"kind": "head-scaling", "sites": [site], "heads": [1]}]}
+    outcomes = run_study(new_study("unet", [off]))
+    study = prepare_study(new_study("unet", [off]))
+    attention = study.model.get_submodule(site)
+    matrix = attention.to_out[0].weight
+    width = matrix.shape[1] // attention.heads
+    before = matrix.detach().clone()
+    matrix.data[:, width : 2 * width] = 0
+    pictures = execute(study, None).receivers
+    assert (before != matrix).any()
+    assert (pictures != outcomes.receivers).any()
+    assert np.abs(pictures.astype(int) - outcomes.cell_images(0)).max() <= 1
+
+
+def test_the_decoder_of_a_pipeline_is_a_part(new_study: NewStudy) -> None:
+    patch = {"intervention": {"kind": "activation-patch", "sites": ["up_blocks.*", "conv_out"]}}
+    study = prepare_study(new_study("unet", [patch], part="vae"))
+    called: list[nn.Module] = []
+    assert study.source.network is not None
+    handle = study.source.network.get_submodule("conv_in").register_forward_hook(lambda *got: called.append(got[0]))
+    outcomes = execute(study, None)
+    handle.remove()
+    groups = len(Runner(study, PartStore(None)).groups)
+    assert len(called) == 4 * groups  # what the denoiser puts out (PNDM takes a step more than asked) is replayed
+    assert outcomes.record.cells[-1].site == "conv_out"
+    np.testing.assert_array_equal(outcomes.cell_images(len(outcomes.record.cells) - 1), outcomes.donors)
