@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from outcrop.cli_attribute import attribute
+from outcrop.cli_labels import label
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
 EXTRA = "pip install 'outcrop[capture]'"
@@ -228,15 +229,14 @@ def report(dataset: Path, probes: Path | None, out: Path | None) -> None:
 def inspect(dataset: Path) -> None:
     """What is in DATASET, at a glance."""
     import outcrop as oc
+    from outcrop.data.summary import describe_label, printable
 
     ds = oc.open_dataset(dataset)
     click.echo(f"{ds!r}\n\nSites, in execution order")
     click.echo(ds.sites[["role", "depth", "shape"]].to_string())
     click.echo(f"\nSteps\n{ds.steps.round(2).to_string()}\n")
-    for label in ds.labels:
-        counts = ds.labels[label].value_counts()
-        shown = ", ".join(f"{name} {count}" for name, count in counts.head(12).items())
-        click.echo(f"{label}: {len(counts)} values ({shown}{', ...' if len(counts) > 12 else ''})")
+    for name in ds.labels:
+        click.echo(f"{printable(name)}: {describe_label(ds.labels[name])}")
 
 
 @commands.command()
@@ -271,6 +271,8 @@ def demo(out: Path) -> None:
 
     run_demo(out)
 
+
+commands.add_command(label)
 
 if __name__ == "__main__":
     main()
