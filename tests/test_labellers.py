@@ -154,7 +154,7 @@ def test_a_detector_marks_the_cells_of_what_it_finds(models: Path) -> None:
 
 
 def test_what_does_not_load_is_named(tmp_path: Path, models: Path) -> None:
-    with pytest.raises(InputError, match="has no image processor"):
+    with pytest.raises(InputError, match="does not load as AutoModelForImageClassification"):
         ClassifierLabeller(str(tmp_path)).label(PIXELS)
     with pytest.raises(InputError, match="two texts or more"):
         ZeroShotLabeller(str(models / "clip"), "colour", ["red"])
