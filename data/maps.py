@@ -48,20 +48,14 @@ def labels_from_masks(folder: Path, *, name: str, grid: int, classes: Sequence[s
         raise InputError(f"{folder} holds no masks. Expected ID.png for each sample's id.")
     maps = {}
     for identifier, path in found.items():
-        with Image.open(path, formats=["PNG"]) as image:
-            maps[identifier] = map_from_mask(
-                np.asarray(image.convert("L")).astype(np.int64), grid, classes=len(classes)
-            )
+        maps[identifier] = map_from_mask(_read_mask(path), grid, classes=len(classes))
     made = provenance("masks", "numpy", folder=folder.name, grid=grid)
     return NewLabel(name, pd.Series(maps), made, is_map=True, classes=tuple(classes))
 
 
 def labels_from_boxes(ds: Dataset, path: Path, *, name: str, grid: int) -> NewLabel:
     """One map a sample from a CSV with id, x0, y0, x1, y1 in pixels and label; background where there is no box."""
-    table = pd.read_csv(path, dtype={"id": str, "label": str})
-    missing = [column for column in ("id", *BOX_COLUMNS, "label") if column not in table.columns]
-    if missing:
-        raise InputError(f"{path} needs the columns id, x0, y0, x1, y1, label. It lacks {', '.join(missing)}.")
+    table = _read_boxes(path)
     unknown = set(table["id"]) - set(ds.samples.index)
     if unknown:
         raise InputError(f"{path} names samples that are not in {ds.path}, such as {min(unknown)!r}.")
@@ -77,3 +71,26 @@ def labels_from_boxes(ds: Dataset, path: Path, *, name: str, grid: int) -> NewLa
     }
     made = provenance("boxes", "pandas", file=path.name, grid=grid)
     return NewLabel(name, pd.Series(maps), made, is_map=True, classes=classes)
+
+
+def _read_mask(path: Path) -> NDArray[np.int64]:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return np.asarray(image.convert("L")).astype(np.int64)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no mask: {error}. Expected a PNG in grey values.") from error
+
+
+def _read_boxes(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"id": str, "label": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no CSV table: {error}.") from error
+    missing = [column for column in ("id", *BOX_COLUMNS, "label") if column not in table.columns]
+    if missing:
+        raise InputError(f"{path} needs the columns id, x0, y0, x1, y1, label. It lacks {', '.join(missing)}.")
+    edges = table[list(BOX_COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    if (bad := ~np.isfinite(edges).all(axis=1) | table["label"].isna()).any():
+        raise InputError(f"{path}, row {int(bad.idxmax()) + 2}: x0, y0, x1, y1 must be numbers, and label a name.")
+    table[list(BOX_COLUMNS)] = edges
+    return table

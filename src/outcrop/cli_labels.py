@@ -60,7 +60,7 @@ def label(dataset: Path, *, replace: bool, as_json: bool, **flags: Any) -> None:
     for row in report.to_dict(orient="records"):
         text = "{realised} agrees with {prompted} in {agrees:.1%} of {n}"
         other = "; the commonest other: {shown} where {asked} was asked for, {times}" if row["times"] else ""
-        click.echo((text + other).format(**row))
+        click.echo((text + other).format_map(row))
 
 
 def _read(ds: "Dataset", source: str, flags: dict[str, Any]) -> "list[NewLabel]":

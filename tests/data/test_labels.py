@@ -183,6 +183,29 @@ def test_the_command_adds_statistics_and_maps(ds: Dataset, run: Run, tmp_path: P
         found.map("nothing")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is no CSV table"),
+        ("id,x0,y0,x1,label\n", "It lacks y1"),
+        ("id,x0,y0,x1,y1,label\n{id},left,0,2,2,cat\n", "row 2: x0, y0, x1, y1 must be numbers"),
+        ("id,x0,y0,x1,y1,label\n{id},0,0,2,2,\n", "row 2: x0, y0, x1, y1 must be numbers, and label a name"),
+    ],
+)
+def test_boxes_that_are_none_are_refused(ds: Dataset, run: Run, tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "boxes.csv").write_text(content.format(id=ds.samples.index[0]))
+    code, _, err = run("label", ds.path, "--boxes", tmp_path / "boxes.csv", "--property", "box")
+    assert (code, said in err) == (1, True)
+
+
+def test_a_mask_that_is_no_picture_is_refused(ds: Dataset, run: Run, tmp_path: Path) -> None:
+    (tmp_path / f"{ds.samples.index[0]}.png").write_text("no picture")
+    arguments = ("--property", "where", "--class", "ground", "--class", "thing")
+    code, _, err = run("label", ds.path, "--masks", tmp_path, *arguments)
+    assert (code, "is no mask" in err) == (1, True)
+
+
 @pytest.mark.parametrize("arguments", [(), ("--oracle", "--statistics"), ("--zero-shot", "x"), ("--masks", "x")])
 def test_the_command_wants_one_source_and_what_it_needs(ds: Dataset, run: Run, arguments: tuple) -> None:
     assert run("label", ds.path, *arguments)[0] == 2
