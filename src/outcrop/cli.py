@@ -25,6 +25,7 @@ def commands() -> None:
 
 
 commands.add_command(attribute)
+commands.add_command(label)
 
 
 def main() -> None:
@@ -271,8 +272,6 @@ def demo(out: Path) -> None:
 
     run_demo(out)
 
-
-commands.add_command(label)
 
 if __name__ == "__main__":
     main()
