@@ -153,7 +153,7 @@ def test_inspect_shows_sites_steps_and_labels(run: Run, recorded: Path) -> None:
     assert code == 0
     assert "24 samples, 1 sites x 1 steps" in out
     assert "mid_block" in out
-    assert "content: 2 values (a 12, b 12)" in out
+    assert "content: 2 classes: a 12, b 12" in out
 
 
 def test_validate_tells_sound_from_damaged(run: Run, recorded: Path) -> None:
