@@ -68,6 +68,16 @@ def decoder():
     vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4)
     return ModuleSource(vae.decoder, latent=(4, 8, 8))
 
+def zoo_gan():
+    from outcrop.zoo.gan import LATENT, build_gan
+    torch.manual_seed(0)
+    return ModuleSource(build_gan(), latent=(LATENT,), takes_prompts=True)
+
+def zoo_vae():
+    from outcrop.zoo.vae import LATENT, build_vae
+    torch.manual_seed(0)
+    return ModuleSource(build_vae(), latent=(LATENT,), takes_prompts=True)
+
 class Planted(nn.Module):
     """Branches side by side. The prompt enters in the branch `layers.2`, at steps 2 and 3 of six."""
 
@@ -107,6 +117,8 @@ def planted():
     return Sampler(Planted(), latent=(3, 4, 4), takes_prompts=True)
 '''
 FAMILIES = {"unet": "sd", "mmdit": "sd3", "flux": "flux", "dit": "pixart"}
+UNTOLD = {"decoder", "zoo_vae"}
+"""Models in which the prompt settles nothing (the untrained prior is flat): their pairs differ in the seed."""
 SIZE = {"height": 16, "width": 16}
 TEXTS = ("a flat disc", "a neon star", "a dotted ring")
 
@@ -215,7 +227,7 @@ def new_study(model_of: Callable[[str], str]) -> Callable[..., StudySpec]:
         pairs = []
         for k, text in enumerate(TEXTS):
             other = TEXTS[(k + 1) % len(TEXTS)] if not same else text
-            seed = 10 + k if family != "decoder" or same else 20 + k
+            seed = 10 + k if family not in UNTOLD or same else 20 + k
             pairs.append(
                 {
                     "donor": {"prompt": other + "s", "seed": seed},

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 from torch import nn
 
+from outcrop.attribution.outcomes import Pictures
 from outcrop.attribution.parts import PartStore
 from outcrop.attribution.prepare import Study, prepare_study
 from outcrop.attribution.run import Runner, execute, run_study
-from outcrop.attribution.study import StudySpec
+from outcrop.attribution.study import Pair, StudySpec
 
 NewStudy = Callable[..., StudySpec]
 ALL = {"interventions": [{"kind": "activation-patch", "sites": ["all"]}]}
 LATE = {"interventions": [{"kind": "activation-patch", "sites": ["all"], "window": [2, 2]}]}
 HEARD = {
-    "unet": "*attn2",
-    "mmdit": "transformer_blocks.*",
-    "flux": "*transformer_blocks.*",
-    "dit": "*attn2",
-    "gan": "layers.*",
+    "unet": ["*attn2"],
+    "mmdit": ["transformer_blocks.*"],
+    "flux": ["*transformer_blocks.*"],
+    "dit": ["*attn2"],
+    "gan": ["layers.*"],
+    "zoo_gan": ["layers.?", "to_latent"],
 }
 HEADS = {"unet": "*attn1", "mmdit": "*.attn", "flux": "*.attn", "dit": "*attn1"}
 pytestmark = [
@@ -30,7 +32,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=["unet", "mmdit", "flux", "dit", "decoder", "gan"])
+@pytest.fixture(scope="module", params=["unet", "mmdit", "flux", "dit", "decoder", "gan", "zoo_gan", "zoo_vae"])
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -44,7 +46,7 @@ def cells_of(family: str) -> list[dict[str, Any]]:
         cells.append({"interventions": [{"kind": "head-scaling", "sites": site, "heads": [0, 1], "factor": 1.0}]})
         cells.append({"interventions": [{"kind": "activation-patch", "sites": site, "heads": [1], "window": [1, 2]}]})
     if family in HEARD:
-        cells.append({"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}})
+        cells.append({"intervention": {"kind": "prompt-injection", "sites": HEARD[family]}})
     return cells
 
 
@@ -54,28 +56,43 @@ def traces(study: Study) -> int:
     return hooks + sum("forward" in vars(module) for module in modules)
 
 
+def both_ways(study: Study) -> list[tuple[Pictures, Pictures]]:
+    """Of every block the pictures C, and those of the same batch with the donors in the receivers' place and no
+    intervention. (A batch of another size may round in another way: bits are compared within one.)
+    """
+    runner, bare = Runner(study, PartStore(None)), Runner(study, PartStore(None))
+    cells = tuple(replace(cell, actions=()) for cell in study.cells)
+    bare.study = replace(study, cells=cells, pairs=tuple(Pair(donor=p.donor, receiver=p.donor) for p in study.pairs))
+    made = []
+    for group in runner.groups:
+        _, tape = runner.base(group, taped=True)
+        _, other = bare.base(group, taped=True)
+        made += [(runner.make(block, tape), bare.make(block, other)) for block in group.blocks]
+    return made
+
+
 def test_an_identity_changes_no_bit_and_leaves_no_trace(family: str, new_study: NewStudy) -> None:
     study = prepare_study(new_study(family, cells_of(family), same=True))
-    outcomes = execute(study, None)
-    for cell in range(len(outcomes.record.cells)):
-        np.testing.assert_array_equal(outcomes.cell_images(cell), outcomes.receivers)
-    np.testing.assert_array_equal(outcomes.donors, outcomes.receivers)
+    for changed, unchanged in both_ways(study):
+        np.testing.assert_array_equal(changed, unchanged)
     assert traces(study) == 0
 
 
 def test_everything_from_the_donor_is_the_donors_picture(family: str, new_study: NewStudy) -> None:
-    first = {"interventions": [{"kind": "ablation", "sites": ["all"], "value": "zero"}]}
-    outcomes = run_study(new_study(family, [ALL, first]))
+    study = prepare_study(new_study(family, [ALL]))
+    for changed, donors in both_ways(study):
+        np.testing.assert_array_equal(changed, donors)
+    zero = {"interventions": [{"kind": "ablation", "sites": ["all"], "value": "zero"}]}
+    outcomes = run_study(new_study(family, [ALL, zero]))
     assert (outcomes.donors != outcomes.receivers).any(axis=(1, 2, 3)).all()
-    np.testing.assert_array_equal(outcomes.cell_images(0), outcomes.donors)
+    assert np.abs(outcomes.cell_images(0).astype(int) - outcomes.donors).max() <= 1
     assert (outcomes.cell_images(1) != outcomes.receivers).any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.parametrize("family", HEARD)
 def test_every_site_that_hears_the_prompt_moves_the_picture_alone(family: str, new_study: NewStudy) -> None:
-    if family not in HEARD:
-        pytest.skip("told no prompt")
-    cells = [{"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}}]
-    cells += [{"intervention": {"kind": "prompt-injection", "sites": [HEARD[family]]}, "together": True}]
+    cells = [{"intervention": {"kind": "prompt-injection", "sites": HEARD[family]}}]
+    cells += [{"intervention": {"kind": "prompt-injection", "sites": HEARD[family]}, "together": True}]
     outcomes = run_study(new_study(family, cells))
     *alone, together = (outcomes.cell_images(cell).astype(float) for cell in range(len(outcomes.record.cells)))
     assert len(alone) > 1
@@ -83,14 +100,14 @@ def test_every_site_that_hears_the_prompt_moves_the_picture_alone(family: str, n
         assert (pictures != outcomes.receivers).any()
     before, after = (np.abs(pictures - outcomes.donors).mean() for pictures in (outcomes.receivers, together))
     assert after < before
-    if family == "gan":  # nothing but the styles is told the prompt
-        np.testing.assert_array_equal(together, outcomes.donors)
+    if family.endswith("gan"):  # nothing but the styles is told the prompt
+        assert np.abs(together - outcomes.donors).max() <= 1
 
 
-def test_a_failure_leaves_no_trace(family: str, new_study: NewStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_no_trace(family: str, new_study: NewStudy) -> None:
     study = prepare_study(new_study(family, cells_of(family)))
     runner = Runner(study, PartStore(None))
-    last = list(study.model.children())[-1]
+    last = study.model.get_submodule(study.sites[-1].read_at.module)
 
     def fail(*_: object) -> None:
         raise RuntimeError("in the middle")
