@@ -189,6 +189,11 @@ class Dataset:
         whole = self._view.rows is None
         return tuple(shard.count for shard in self._reader.shards) if whole else (len(self),)
 
+    @property
+    def shard_files(self) -> tuple[str, ...]:
+        """Paths of the shards, selected or not, inside of where they lie."""
+        return tuple(shard.file for shard in self._reader.shards)
+
     def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
         """The generated images of ``ids`` (all, if left out).
 

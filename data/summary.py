@@ -83,7 +83,7 @@ def as_text(ds: "Dataset") -> str:
 
 def as_html(ds: "Dataset") -> str:
     """A block for a notebook; folded where it is long."""
-    labels = [(name, describe_label(ds.labels[name]), _origin(ds, str(name))) for name in ds.labels]
+    labels = [(name, describe_label(ds.labels[name]), origin(ds, str(name))) for name in ds.labels]
     sites = [(number, *row) for number, row in enumerate(_site_rows(ds))]
     steps = [(name, f"{row.timestep:g}", f"{row.log_snr:.2f}", f"{row.noise:.1f}") for name, row in ds.steps.iterrows()]
     parts = [
@@ -111,7 +111,8 @@ def _site_rows(ds: "Dataset") -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _origin(ds: "Dataset", name: str) -> str:
+def origin(ds: "Dataset", name: str) -> str:
+    """Who says what a label's value is."""
     added = ds.added_labels.get(name)
     return "prompt" if added is None else printable(added.provenance.get("labeller", "added"))
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from outcrop.capture.spec import CaptureSpec
     from outcrop.data.dataset import Dataset, open_dataset
     from outcrop.data.errors import ConflictError, DataError, InputError, OutcropError, StorageError
+    from outcrop.data.share import share
+    from outcrop.data.transfer import pull, push
     from outcrop.probes.sweep import ProbeSpec, probe
     from outcrop.probes.table import ProbeTable
     from outcrop.viz.architecture import plot_architecture
@@ -43,6 +45,9 @@ __all__ = [
     "plot_heatmap",
     "plot_profiles",
     "probe",
+    "pull",
+    "push",
+    "share",
     "write_figures",
     "write_report",
 ]
@@ -62,6 +67,9 @@ _HOMES = {
     "plot_heatmap": "outcrop.viz.heatmap",
     "plot_profiles": "outcrop.viz.profiles",
     "probe": "outcrop.probes.sweep",
+    "pull": "outcrop.data.transfer",
+    "push": "outcrop.data.transfer",
+    "share": "outcrop.data.share",
     "write_figures": "outcrop.viz.figures",
     "write_report": "outcrop.viz.report",
 }

@@ -13,6 +13,7 @@ import click
 
 from outcrop.cli_attribute import attribute
 from outcrop.cli_labels import label
+from outcrop.cli_share import pull, push, share
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
 EXTRA = "pip install 'outcrop[capture]'"
@@ -26,6 +27,8 @@ def commands() -> None:
 
 commands.add_command(attribute)
 commands.add_command(label)
+for command in (share, push, pull):
+    commands.add_command(command)
 
 
 def main() -> None:
