@@ -1,151 +1,181 @@
-"""CPU time of a cell of probes against a loop over scikit-learn's LogisticRegression, in the same process.
+"""CPU time of 240 probes of a cell against loops over scikit-learn's LogisticRegression, in one process.
 
-Run ``python benchmarks/probes.py --help``. Both choose strengths on the same inner folds, fit the same outer folds, all
-rows, and the same control tasks; the loop has no path to end early and no certificate. The times are of the process,
-over all its threads: run it with OMP_NUM_THREADS=1. What is compared beside them: the objective of the probes of all
-rows, against scikit-learn's at tol 1e-8, and the accuracy out of fold.
+A cell: 5 folds x 8 strengths (C from 0.0001 to 1000) x (3 properties + 3 control tasks), for each of several sizes. The
+peers are fitted on a part of it, the first fold's first property and first control at every strength, and their times
+multiplied by 15; Outcrop fits all. Peers: float64, float32, and float64 from the solution of the strength before (as
+LogisticRegressionCV does), all at the default tolerance and with as many steps as they ask for.
+
+What is checked on that part: each objective against an optimum that a duality gap, computed here in float64, proves to
+be within 1e-5; and the held-out accuracy of the best strength. Times are of the process: run it with
+OPENBLAS_NUM_THREADS=1.
 """
 
 import argparse
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
-from outcrop.probes.control import control_task
-from outcrop.probes.logistic import CellFit, LinearWeights, cross_validate
-from outcrop.probes.properties import Target, encode
+from outcrop.probes.design import rotated_designs
+from outcrop.probes.lbfgs import Rule
+from outcrop.probes.path import follow
+from outcrop.probes.problems import pose
+from outcrop.probes.softmax import TaskStack
 from outcrop.probes.spec import STRENGTHS
-from outcrop.probes.splits import Splits, make_splits
 
-Matrix = NDArray[np.float32]
+Matrix = NDArray[np.floating]
 Codes = NDArray[np.int64]
+
+FOLDS = 5
+PART = (1, 4)
+"""Tasks that the peers fit: the property of middling effect, and a control."""
+
+SHARE = FOLDS * 6 / len(PART)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Features (n, d), properties, their control tasks, and folds over groups."""
+    """Features (n, d), codes (6, n) of three properties and three controls, and the fold (n,) of each row."""
 
     features: Matrix
-    targets: tuple[Target, ...]
-    controls: tuple[tuple[Target, ...], ...]
-    splits: Splits
+    codes: Codes
+    fold: Codes
 
 
-def make_cell(n: int, d: int, classes: list[int], *, groups: int, draws: int, seed: int) -> Cell:
-    """Features of decaying spectrum; the first property does not stand in them, the last stands out."""
+def make_cell(n: int, d: int, classes: int, *, seed: int = 0) -> Cell:
+    """Covariance eigenvalues that fall as j^-1.4; properties of small, middling and large effect; unlike scales."""
     rng = np.random.default_rng(seed)
-    codes = [rng.permutation(np.arange(n) % count) for count in classes]
     decay = np.arange(1, d + 1) ** -0.7
     x = rng.standard_normal((n, d)) * decay
-    for strength, (count, code) in zip(np.linspace(0, 1, len(classes)), zip(classes, codes, strict=True), strict=True):
-        x += strength * (rng.standard_normal((count, d)) * decay)[code]
+    codes = []
+    for effect in (0.35, 0.7, 1.0):
+        codes.append(rng.permutation(np.arange(n) % classes))
+        x += effect * (rng.standard_normal((classes, d)) * decay)[codes[-1]]
     x = x @ np.linalg.qr(rng.standard_normal((d, d)))[0] * 10 ** rng.uniform(-1, 1, size=d)
-    targets = tuple(encode(pd.Series(code), name=f"property {number}") for number, code in enumerate(codes))
-    samples = pd.DataFrame({"template": rng.permutation(np.arange(n) % groups), "seed": np.arange(n)})
-    splits = make_splits(samples, targets, group_by=("template", "seed"), folds=5, seed=seed)
-    units = splits.grouping.units[0].codes
-    controls = tuple(
-        tuple(control_task(target, units, folds=splits.dealt, seed=seed, draw=draw) for draw in range(draws))
-        for target in targets
+    codes += [rng.permutation(np.arange(n) % classes) for _ in range(3)]
+    return Cell(x.astype(np.float32), np.stack(codes), rng.permutation(np.arange(n) % FOLDS))
+
+
+def outcrop(cell: Cell, *, part: bool = False, dtype: type = np.float32, rule: Rule) -> Iterator[tuple[Matrix, Matrix]]:
+    """Raw weights (8, c, d) and intercepts (8, c) of each fold; with ``part`` of the peers' tasks and first fold."""
+    features, codes = cell.features.astype(dtype), cell.codes[list(PART)] if part else cell.codes
+    tasks = TaskStack(codes, (int(codes.max()) + 1,) * len(codes))
+    for held in range(1 if part else FOLDS):
+        rows = (cell.fold != held)[None]
+        (rotation,), designs = rotated_designs(features, rows)
+        problems = pose(designs, tasks, strengths=np.ones((1, len(codes))))
+        found = [rotation.raw_weights(minimum.solution[0]) for minimum in follow(problems, STRENGTHS, rule=rule)]
+        yield np.stack([coef for coef, _ in found]), np.stack([intercept for _, intercept in found])
+
+
+def scikit_learn(cell: Cell, *, dtype: type, warm: bool = False) -> tuple[float, float]:
+    """CPU seconds for the property and the control."""
+    train = cell.fold != 0
+    seconds = []
+    for task in PART:
+        started = time.process_time()
+        scaled = StandardScaler().fit_transform(cell.features[train].astype(dtype))
+        model = LogisticRegression(max_iter=10_000, warm_start=warm)
+        for strength in STRENGTHS:
+            model.set_params(C=strength).fit(scaled, cell.codes[task, train])
+        seconds.append(time.process_time() - started)
+    return seconds[0], seconds[1]
+
+
+def judge(cell: Cell, coef: Matrix, intercept: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """Objective, duality gap and held-out accuracy (8, tasks of the part), in float64."""
+    train, x = cell.fold != 0, cell.features.astype(np.float64)
+    scaler = StandardScaler().fit(x[train])
+    z, held = scaler.transform(x[train]), scaler.transform(x[~train])
+    classes, n = int(cell.codes.max()) + 1, len(z)
+    result = np.zeros((3, len(STRENGTHS), len(PART)))
+    for (s, strength), (t, task) in ((a, b) for a in enumerate(STRENGTHS) for b in enumerate(PART)):
+        own, y = slice(t * classes, (t + 1) * classes), cell.codes[task]
+        weights = coef[s, own].astype(np.float64) * scaler.scale_
+        offset = intercept[s, own] + coef[s, own].astype(np.float64) @ scaler.mean_
+        logits = z @ weights.T + offset
+        logs = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
+        residuals = np.exp(logs)
+        residuals[np.arange(n), y[train]] -= 1
+        ridge = 1 / (strength * n)
+        gradient = residuals.T @ z / n + ridge * weights
+        objective = -logs[np.arange(n), y[train]].mean() + ridge / 2 * (weights**2).sum()
+        accuracy = ((held @ weights.T + offset).argmax(1) == y[~train]).mean()
+        result[:, s, t] = objective, (gradient**2).sum() / (2 * ridge), accuracy
+    return result[0], result[1], result[2]
+
+
+def compare(n: int, d: int, classes: int) -> str:
+    """A row of the table."""
+    cell, rule = make_cell(n, d, classes), Rule(1e-4)
+    next(outcrop(cell, part=True, rule=rule))
+    peers = {
+        "float64": scikit_learn(cell, dtype=np.float64),
+        "float32": scikit_learn(cell, dtype=np.float32),
+        "warm": scikit_learn(cell, dtype=np.float64, warm=True),
+    }
+    started = time.process_time()
+    for _ in outcrop(cell, rule=rule):
+        pass
+    ours = time.process_time() - started
+    objective, _, accuracy = judge(cell, *next(outcrop(cell, part=True, rule=rule)))
+    exact = Rule(1e-5, certified=True, most=3000)
+    least, gap, reference = judge(cell, *next(outcrop(cell, part=True, dtype=np.float64, rule=exact)))
+    excess, proof = (objective / least - 1).max(), (gap / least).max()
+    apart = 100 * np.abs(accuracy.max(0) - reference.max(0)).max()
+    ratios = "".join(f"{SHARE * sum(seconds) / ours:8.1f}" for seconds in peers.values())
+    line = f"{n:5} {d:5} {classes:3} {SHARE * sum(peers['float64']):8.0f} {ours:8.2f} {ratios}"
+    return f"{line} {excess:10.1e} {proof:10.1e} {apart:6.2f}"
+
+
+def ridge_sweep(n: int, d: int, classes: int) -> str:
+    """The same cell by ridge classifiers, all strengths at once against a loop."""
+    from outcrop.probes.ridge import ridge_scores
+
+    cell = make_cell(n, d, classes)
+    train = cell.fold != 0
+    penalties = [1 / strength for strength in STRENGTHS]
+    started, peer = time.process_time(), []
+    for task in PART:
+        scaler = StandardScaler().fit(cell.features[train])
+        x, held = scaler.transform(cell.features[train]), scaler.transform(cell.features[~train])
+        for penalty in penalties:
+            model = RidgeClassifier(alpha=penalty).fit(x, cell.codes[task, train])
+            peer.append(model.decision_function(held))
+    theirs, started = SHARE * (time.process_time() - started), time.process_time()
+    indicators = 2.0 * (cell.codes[:, :, None] == np.arange(classes)) - 1
+    stacked = indicators.transpose(1, 0, 2).reshape(n, -1).astype(np.float32)
+    trains = [cell.fold != held_fold for held_fold in range(FOLDS)]
+    scores = [ridge_scores(cell.features, stacked, own, penalties=penalties) for own in trains]
+    ours = time.process_time() - started
+    columns = [np.arange(t * classes, (t + 1) * classes) for t in PART]
+    apart = max(
+        float(np.abs(scores[0][s][:, columns[t]] - peer[t * len(penalties) + s]).max())
+        for t in range(len(PART))
+        for s in range(len(penalties))
     )
-    return Cell(x.astype(np.float32), targets, controls, splits)
-
-
-def fit(
-    x: NDArray[np.floating], y: Codes, strength: float, *, tol: float = 1e-4
-) -> tuple[StandardScaler, LogisticRegression]:
-    scaler = StandardScaler().fit(x)
-    return scaler, LogisticRegression(C=strength, tol=tol, max_iter=2000 if tol > 1e-6 else 50_000).fit(
-        scaler.transform(x), y
-    )
-
-
-def loop(cell: Cell) -> NDArray[np.float64]:
-    """Accuracy of each property out of fold, one scikit-learn fit after the other."""
-    x, accuracies = cell.features, []
-    for target, controls in zip(cell.targets, cell.controls, strict=True):
-        hits, right = np.zeros((len(cell.splits.folds), len(STRENGTHS))), 0
-        for inner in cell.splits.inner:
-            for s, strength in enumerate(STRENGTHS):
-                scaler, model = fit(x[inner.train], target.codes[inner.train], strength)
-                for own, rows in inner.validate:
-                    hits[own, s] += (model.predict(scaler.transform(x[rows])) == target.codes[rows]).sum()
-        chosen = np.asarray(STRENGTHS)[hits.argmax(1)]
-        for fold, strength in zip(cell.splits.folds, chosen, strict=True):
-            for task in (target, *controls):
-                scaler, model = fit(x[fold.train], task.codes[fold.train], strength)
-                predicted = model.predict(scaler.transform(x[fold.test]))
-                right += int((predicted == task.codes[fold.test]).sum()) if task is target else 0
-        fit(x, target.codes, float(np.median(chosen)))
-        accuracies.append(right / len(x))
-    return np.array(accuracies)
-
-
-def batch(cell: Cell) -> CellFit:
-    """The same by Outcrop."""
-    return cross_validate(cell.features, cell.targets, cell.splits, strengths=STRENGTHS, controls=cell.controls)
-
-
-def excess(cell: Cell, fitted: CellFit) -> float:
-    """The largest excess of the objective of the probes of all rows over scikit-learn's optimum, relative to that."""
-    x, result = cell.features.astype(np.float64), []
-    medians = np.quantile(fitted.strengths, 0.5, axis=0, method="lower")
-    for target, weights, strength in zip(cell.targets, fitted.weights, medians, strict=True):
-        scaler, model = fit(x, target.codes, strength, tol=1e-8)
-        coef, intercept = model.coef_ / scaler.scale_, model.intercept_ - (model.coef_ / scaler.scale_) @ scaler.mean_
-        settings = {"scale": scaler.scale_, "strength": float(strength)}
-        least = objective(x, target.codes, LinearWeights(coef, intercept), **settings)
-        result.append(objective(x, target.codes, weights, **settings) / least - 1)
-    return max(result)
-
-
-def objective(
-    x: NDArray[np.float64], y: Codes, weights: LinearWeights, *, scale: NDArray[np.float64], strength: float
-) -> float:
-    """Mean loss + |w|^2 / (2 C n) of three classes or more, w in units of standard deviations."""
-    logits = x @ weights.coef.T.astype(np.float64) + weights.intercept
-    top = logits.max(1)
-    loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[np.arange(len(y)), y]
-    return float(loss.mean() + ((weights.coef * scale) ** 2).sum() / (2 * strength * len(y)))
+    return f"{n:5} {d:5} {classes:3} {theirs:8.1f} {ours:8.3f} {theirs / ours:8.1f} {apart:10.1e}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=216)
-    parser.add_argument("--features", type=int, nargs="+", default=[48])
-    parser.add_argument("--classes", type=int, nargs="+", default=[4, 3, 6], help="of each property, three or more")
-    parser.add_argument("--groups", type=int, default=24)
-    parser.add_argument("--controls", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--features", type=int, nargs="+", default=[320, 1280])
+    parser.add_argument("--classes", type=int, nargs="+", default=[8, 30], help="of each task, three or more")
+    parser.add_argument("--ridge", action="store_true", help="the ridge sweep instead")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print("samples features  scikit-learn CPU s  outcrop CPU s  ratio  objective excess  accuracy difference (points)")
-    for d in arguments.features:
-        cell = make_cell(
-            arguments.samples, d, arguments.classes, groups=arguments.groups, draws=arguments.controls, seed=0
-        )
-        batch(cell)
-        times: dict[str, list[float]] = {"loop": [], "batch": []}
-        for _ in range(arguments.repeats):
-            started = time.process_time()
-            expected = loop(cell)
-            between = time.process_time()
-            fitted = batch(cell)
-            times["loop"].append(between - started)
-            times["batch"].append(time.process_time() - between)
-        truth = np.stack([target.codes for target in cell.targets])
-        apart = 100 * np.abs((fitted.predicted == truth).mean(1) - expected).max()
-        theirs, ours = np.median(times["loop"]), np.median(times["batch"])
-        ratio = np.median(np.array(times["loop"]) / np.array(times["batch"]))
-        line = f"{len(truth[0]):7} {d:8} {theirs:19.2f} {ours:14.3f} {ratio:6.0f}"
-        print(f"{line} {excess(cell, fitted):17.1e} {apart:14.2f}")
+    head = "peer s   ours s  float64 float32    warm     excess   proved to accuracy apart (points)"
+    print(f"    n     d   k   {'RidgeClassifier s  ours s  ratio  scores apart' if arguments.ridge else head}")
+    sizes = ((n, d, k) for n in arguments.samples for d in arguments.features for k in arguments.classes)
+    for size in sizes:
+        print((ridge_sweep if arguments.ridge else compare)(*size), flush=True)
 
 
 if __name__ == "__main__":

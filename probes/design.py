@@ -5,12 +5,12 @@ covariance the loss has a near-diagonal curvature, and where there are more feat
 need only as many coordinates as there are rows (the dual). The rotation sees no label: all properties share it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.floating]
@@ -63,11 +63,6 @@ class FoldDesigns:
     rows: NDArray[np.intp]
     used: BoolArray
 
-    @cached_property
-    def by_row(self) -> FloatArray:
-        """The coordinates as (f, m, r + 1), copied: products with many small transposed matrices take twice as long."""
-        return np.ascontiguousarray(self.coordinates.transpose(0, 2, 1))
-
     def take(self, index: NDArray[np.intp]) -> "FoldDesigns":
         """Some of the designs; itself if all."""
         if len(index) == len(self.rows):
@@ -80,40 +75,77 @@ def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
 
     With ``standardise`` false the features are only centred.
     """
+    return _decompose(features, standardise=standardise)[0]
+
+
+def rotate(features: FloatArray, *, standardise: bool = True) -> tuple[Rotation, FloatArray]:
+    """The rotation of the training rows ``features`` (n, d), and their coordinates (r, n).
+
+    With more features than rows the coordinates are the scaled eigenvectors of the rows' inner products, and cost no
+    product of their own.
+    """
+    rotation, standardised, coordinates = _decompose(features, standardise=standardise)
+    return rotation, rotation.basis.T @ standardised.T if coordinates is None else coordinates
+
+
+def _decompose(features: FloatArray, *, standardise: bool) -> tuple[Rotation, FloatArray, FloatArray | None]:
+    """The rotation, the standardised rows (n, d), and their coordinates where these are at hand."""
     mean = features.mean(0, dtype=np.float64).astype(features.dtype)
-    centred = features - mean
-    inverse_scale = _inverse_scale(features, centred, standardise=standardise)
-    scaled = centred * inverse_scale
+    scaled = features - mean
+    inverse_scale = _inverse_scale(features, scaled, standardise=standardise)
+    scaled *= inverse_scale
     n, d = scaled.shape
     if d <= n:
-        spectrum, basis = np.linalg.eigh(scaled.T @ scaled / n)
-        return Rotation(mean, inverse_scale, basis, np.maximum(spectrum, 0))
-    spectrum, vectors = np.linalg.eigh(scaled @ scaled.T / n)
+        spectrum, basis = _eigen(scaled.T @ scaled, n)
+        return Rotation(mean, inverse_scale, basis, np.maximum(spectrum, 0)), scaled, None
+    spectrum, vectors = _eigen(scaled @ scaled.T, n)
     limits = np.finfo(features.dtype)
     keep = spectrum > NEGLIGIBLE * float(limits.eps) * max(float(spectrum[-1]), float(limits.tiny))
     spectrum, vectors = spectrum[keep], vectors[:, keep]
-    return Rotation(mean, inverse_scale, scaled.T @ (vectors / np.sqrt(n * spectrum)), spectrum)
+    lengths = np.sqrt(n * spectrum)
+    basis = scaled.T @ (vectors / lengths)
+    return Rotation(mean, inverse_scale, basis, spectrum), scaled, (vectors * lengths).T
+
+
+def _eigen(products: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues, rising, and eigenvectors of ``products`` / n, which is overwritten; by divide and conquer."""
+    products /= n
+    spectrum, vectors = eigh(products, driver="evd", overwrite_a=True, check_finite=False)
+    return spectrum, vectors
 
 
 def stack_designs(features: FloatArray, rotations: Sequence[Rotation], rows: BoolArray) -> FoldDesigns:
     """Coordinates of each of ``rows`` (f, n) of ``features`` (n, d) under its own of f or more ``rotations``."""
-    width, most = max(len(rotation.spectrum) for rotation in rotations), int(rows.sum(1).max())
-    rotations = rotations[: len(rows)]
-    coordinates = np.zeros((len(rows), width + 1, most), dtype=features.dtype)
-    spectrum = np.zeros((len(rows), width + 1), dtype=features.dtype)
+    width = max(len(rotation.spectrum) for rotation in rotations)
+    parts = (rotation.coordinates(features[own]) for rotation, own in zip(rotations[: len(rows)], rows, strict=True))
+    return _stack(parts, rotations[: len(rows)], rows, width=width)
+
+
+def rotated_designs(features: FloatArray, rows: BoolArray) -> tuple[tuple[Rotation, ...], FoldDesigns]:
+    """Rotations fitted to each of ``rows`` (f, n) of ``features`` (n, d), and the designs of these rows."""
+    found = [rotate(features[own]) for own in rows]
+    rotations = tuple(rotation for rotation, _ in found)
+    width = max(len(rotation.spectrum) for rotation in rotations)
+    return rotations, _stack((coordinates for _, coordinates in found), rotations, rows, width=width)
+
+
+def _stack(parts: Iterable[FloatArray], rotations: Sequence[Rotation], rows: BoolArray, *, width: int) -> FoldDesigns:
+    most, dtype = int(rows.sum(1).max()), rotations[0].spectrum.dtype
+    coordinates = np.zeros((len(rows), width + 1, most), dtype=dtype)
+    spectrum = np.zeros((len(rows), width + 1), dtype=dtype)
     index = np.zeros((len(rows), most), dtype=np.intp)
     coordinates[:, -1], spectrum[:, -1] = 1, 1
-    for f, rotation in enumerate(rotations):
+    for f, (part, rotation) in enumerate(zip(parts, rotations, strict=True)):
         own = np.flatnonzero(rows[f])
         index[f, : len(own)] = own
-        coordinates[f, : len(rotation.spectrum), : len(own)] = rotation.coordinates(features[own])
-        spectrum[f, : len(rotation.spectrum)] = rotation.spectrum
+        coordinates[f, : len(part), : len(own)] = part
+        spectrum[f, : len(part)] = rotation.spectrum
     return FoldDesigns(coordinates, spectrum, index, np.arange(most) < rows.sum(1)[:, None])
 
 
 def _inverse_scale(features: FloatArray, centred: FloatArray, *, standardise: bool) -> FloatArray:
     """1 / standard deviation, 0 for a feature that varies by no more than rounding."""
-    scale = np.sqrt((centred**2).mean(0, dtype=np.float64))
+    scale = np.sqrt(np.einsum("nd,nd->d", centred, centred, dtype=np.float64) / len(centred))
     rounding = NEGLIGIBLE * np.finfo(features.dtype).eps * np.abs(features).max(0)
     varies = scale > rounding
     inverse = np.where(varies, 1 / np.where(varies, scale, 1), 0) if standardise else varies.astype(np.float64)

@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.lbfgs import minimise
+from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.problems import pose
 from outcrop.probes.softmax import TaskStack
 
@@ -51,7 +51,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         rows = np.ones((1, len(features)), dtype=np.bool_)
         tasks = TaskStack(codes[None].astype(np.int64), (len(self.classes_),))
         problems = pose(stack_designs(features, [rotation], rows), tasks, strengths=np.full((1, 1), float(self.C)))
-        fitted = minimise(problems, problems.start_at_frequencies(), tolerance=self.tol, most=self.max_iter)
+        rule = Rule(self.tol, certified=True, most=self.max_iter)
+        fitted = minimise(problems, problems.start_at_frequencies(), rule=rule)
         coef, intercept = rotation.raw_weights(fitted.solution[0])
         if len(self.classes_) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]

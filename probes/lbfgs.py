@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.memory import Memory, two_loop
+from outcrop.probes.kernels import curvatures, directions, evaluate, remember, settle
+from outcrop.probes.memory import Memory
 from outcrop.probes.problems import Block, Problems
-from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, curvatures, dot, losses_and_residuals
+from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, dot
 
 TRIALS = 20
 ARMIJO = 1e-4
@@ -21,41 +22,59 @@ COMPACT = 0.6
 REFRESH = 3
 """Steps after which the first guess of the curvature is taken anew."""
 
+CAUTION = 10
+"""The excess is taken to be at most this many times what a quadratic with L-BFGS's curvature has left to descend.
+
+On the eight cells of ``benchmarks/probes.py`` the excess was at most 9 times that.
+"""
+
 
 @dataclass(frozen=True)
 class Minimum:
-    """``solution`` (f, c, r + 1), ``objective`` (f, t), ``gap`` (f, t) bounding its excess."""
+    """``solution`` (f, c, r + 1), ``logits`` (f, c, m), ``objective`` (f, t), ``gap`` (f, t) bounding its excess."""
 
     solution: FloatArray
+    logits: FloatArray
     objective: Float64Array
     gap: Float64Array
     iterations: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a search ends.
+
+    Once the excess of the objective over its minimum is at most ``tolerance`` times the objective, and times what that
+    has gained on the class frequencies alone; under a strong penalty that gain is all that predictions rest on, and a
+    small part of the objective. With ``certified`` the excess is bounded by |gradient|^2 / (2 ridge), the duality gap
+    at the present probabilities; without, the lesser of that bound and the cautious estimate from the curvature
+    decides, which under a weak penalty saves most of the steps. Or after ``most`` steps.
+    """
+
+    tolerance: float
+    certified: bool = False
+    most: int = 1000
 
 
 def minimise(
     problems: Problems,
     start: FloatArray,
     *,
-    tolerance: float,
+    rule: Rule,
+    logits: FloatArray | None = None,
     open_problems: BoolArray | None = None,
-    most: int = 1000,
 ) -> Minimum:
-    """Minimise mean loss + ridge / 2 |weights|^2 from ``start`` (f, c, r + 1) until the gap is small.
+    """Minimise mean loss + ridge / 2 |weights|^2 from ``start`` (f, c, r + 1) until ``rule`` is met.
 
-    Small: at most ``tolerance`` times the objective, and times what the objective has gained on the class frequencies
-    alone; under a strong penalty that gain is all that predictions rest on, and a small part of the objective. The
-    objective is ridge-strongly convex in the weights, so that its excess is at most |gradient|^2 / (2 ridge) once the
-    intercepts are at their optimum; their own share is estimated from the curvature. A problem also ends where rounding
-    lets no step descend, or after ``most`` steps; ``gap`` tells. ``open_problems`` (f, t) false leaves a problem as it
-    is.
+    ``start`` is written over, and so is ``logits`` (f, c, m), those of ``start``, if known. A problem also ends where
+    rounding lets no step descend; ``gap`` tells. ``open_problems`` (f, t) false leaves a problem as it is.
     """
-    whole = Search(problems, start, tolerance=tolerance)
-    if open_problems is not None:
-        whole.open &= open_problems
+    wanted = np.ones(problems.ridge.shape, dtype=np.bool_) if open_problems is None else open_problems
+    whole = Search(problems, start, wanted, rule=rule, logits=logits)
     search, iterations = whole, 0
     designs, tasks = np.arange(len(problems.ridge)), np.arange(len(problems.tasks.sizes))
     block = Block.of(problems.tasks, designs=designs, chosen=tasks)
-    while search.open.any() and iterations < most:
+    while iterations < rule.most and search.aim():
         needed = search.open_block()
         if needed.size < COMPACT * block.size:
             whole.store(search, block)
@@ -65,48 +84,63 @@ def minimise(
         if iterations % REFRESH == 0:
             search.refresh()
     whole.store(search, block)
-    return Minimum(whole.solution, whole.objective, whole.gap, iterations)
+    return Minimum(whole.solution, whole.logits, whole.objective, whole.gap, iterations)
 
 
 class Search:
     """State of a batch of searches; a problem that is no longer open stays where it is."""
 
-    def __init__(self, problems: Problems, start: FloatArray, *, tolerance: float) -> None:
+    def __init__(
+        self, problems: Problems, start: FloatArray, wanted: BoolArray, *, rule: Rule, logits: FloatArray | None
+    ) -> None:
         self.problems = problems
-        self.tolerance = tolerance
-        self.penalty = problems.penalty()
-        self.solution = start.copy()
+        self.rule = rule
+        self.solution = start
         self.memory = Memory.empty(start, tasks=problems.tasks)
-        self.logits = problems.logits(self.solution)
-        loss, self.residuals = self._evaluate(self.logits)
-        self.objective = loss + self._half_norm()
+        self.logits = problems.logits(self.solution) if logits is None else logits
+        self.open = wanted.copy()
+        self.residuals, self.direction = np.zeros_like(self.logits), np.zeros_like(start)
+        self.curvature = np.ones(start.shape[:2], dtype=start.dtype)
+        self.gap, self.slope = np.full(wanted.shape, np.inf), np.zeros(wanted.shape)
+        self.objective = self._loss_at(self.logits, np.zeros(wanted.shape), wanted) + self._half_norm()
         self.refresh()
         self.gradient = self._gradient()
-        self.gap = self._bound()
         self.entropy = problems.entropy()
-        self.open = self._is_open()
+
+    def aim(self) -> bool:
+        """Find where each open problem would go, and close those that have no way to go; whether any is left."""
+        memory, problems = self.memory, self.problems
+        directions(
+            self.gradient, memory.moves, memory.turns, memory.inverses, memory.order, memory.scale, self.curvature,
+            problems.designs.spectrum, problems.ridge, self.open, problems.tasks.bounds, self.direction, self.slope,
+        )  # fmt: skip
+        excess = self.gap if self.rule.certified else np.minimum(self.gap, -CAUTION * self.slope / 2)
+        rounding = np.finfo(self.solution.dtype).eps * self.objective
+        gain = np.clip(self.entropy - self.objective, rounding, self.objective)
+        self.open &= excess > self.rule.tolerance * gain
+        return bool(self.open.any())
 
     def step(self) -> None:
-        """One L-BFGS step of every open problem."""
-        tasks = self.problems.tasks
-        direction = two_loop(self.memory, self.gradient, self.open, self.guess, tasks)
-        length = self._line_search(direction, direction @ self.problems.designs.coordinates)
+        """Go on in the direction that was found."""
+        problems, memory = self.problems, self.memory
+        change: FloatArray = self.direction @ problems.designs.coordinates
+        length = self._line_search(change)
         self.open &= length > 0
-        move = tasks.spread(length, like=direction) * direction
-        self.solution += move
+        spread = problems.tasks.spread(np.where(self.open, length, 0), like=change)
+        change *= spread
+        self.logits += change
+        self.solution += spread * self.direction
         before, self.gradient = self.gradient, self._gradient()
-        turn = self.gradient - before
-        self.memory.add(move, turn, product=self._dot(move, turn), guessed=self._dot(turn, self.guess * turn))
-        self.gap = self._bound()
-        self.open &= self._is_open()
+        at = memory.next_place()
+        remember(
+            length, self.direction, before, self.gradient, self.curvature, problems.designs.spectrum, problems.ridge,
+            self.open, problems.tasks.bounds, memory.moves[at], memory.turns[at], memory.inverses[at], memory.scale,
+        )  # fmt: skip
 
     def refresh(self) -> None:
         """Take the diagonal first guess of the inverse curvature at the present weights."""
         problems = self.problems
-        curvature = curvatures(self.residuals, problems.tasks, problems.labels, problems.weights)
-        diagonal = curvature[:, :, None] * problems.designs.spectrum[:, None, :] + self.penalty
-        self.curvature = np.maximum(curvature, np.finfo(curvature.dtype).tiny)
-        self.guess = 1 / np.maximum(diagonal, np.finfo(curvature.dtype).eps)
+        curvatures(self.residuals, self.open, problems.tasks.bounds, problems.weights, self.curvature)
 
     def open_block(self) -> Block:
         """The designs and the tasks with an open problem."""
@@ -116,71 +150,62 @@ class Search:
     def take(self, block: Block) -> "Search":
         """The searches of some designs and tasks, with their memory."""
         part = object.__new__(Search)
-        part.problems, part.tolerance = self.problems.take(block), self.tolerance
-        part.solution, part.logits = block.by_column(self.solution), block.by_column(self.logits)
-        part.penalty, part.gradient = block.by_column(self.penalty), block.by_column(self.gradient)
-        part.curvature, part.guess = block.by_column(self.curvature), block.by_column(self.guess)
-        part.residuals, part.memory = block.by_column(self.residuals), self.memory.take(block)
-        part.objective, part.gap = block.by_task(self.objective), block.by_task(self.gap)
-        part.open, part.entropy = block.by_task(self.open), block.by_task(self.entropy)
+        part.problems, part.rule, part.memory = self.problems.take(block), self.rule, self.memory.take(block)
+        for name in ("solution", "logits", "residuals", "gradient", "direction", "curvature"):
+            setattr(part, name, block.by_column(getattr(self, name)))
+        for name in ("objective", "gap", "slope", "open", "entropy"):
+            setattr(part, name, block.by_task(getattr(self, name)))
         return part
 
     def store(self, part: "Search", block: Block) -> None:
         """Take over what ``part``, the searches of ``block``, has reached."""
         if part is self:
             return
-        self.solution[np.ix_(block.designs, block.columns)] = part.solution
-        self.objective[np.ix_(block.designs, block.tasks)] = part.objective
-        self.gap[np.ix_(block.designs, block.tasks)] = part.gap
+        columns, tasks = np.ix_(block.designs, block.columns), np.ix_(block.designs, block.tasks)
+        self.solution[columns], self.logits[columns] = part.solution, part.logits
+        self.objective[tasks], self.gap[tasks] = part.objective, part.gap
 
     def _gradient(self) -> FloatArray:
-        gradient: FloatArray = self.residuals @ self.problems.designs.by_row
-        gradient += self.penalty * self.solution
+        problems = self.problems
+        gradient: FloatArray = self.residuals @ problems.designs.coordinates.transpose(0, 2, 1)
+        settle(
+            gradient, self.solution, problems.ridge, self.open, problems.tasks.bounds, self.curvature, self.gap
+        )  # fmt: skip
         return gradient
 
     def _half_norm(self) -> Float64Array:
-        return 0.5 * self._dot(self.penalty * self.solution, self.solution)
-
-    def _is_open(self) -> BoolArray:
-        """Where the gap is not small, (f, t); nothing is gained on features that tell nothing but rounding."""
-        rounding = np.finfo(self.solution.dtype).eps * self.objective
-        gain = np.clip(self.entropy - self.objective, rounding, self.objective)
-        wide: BoolArray = self.gap > self.tolerance * gain
-        return wide
+        return 0.5 * self.problems.ridge * self._dot(self.solution, self.solution)
 
     def _dot(self, first: FloatArray, second: FloatArray) -> Float64Array:
-        """Inner products (f, t) over each problem's weights."""
-        return dot(first, second, self.problems.tasks)
+        """Inner products (f, t) over each problem's weights, without intercepts."""
+        return dot(first[:, :, :-1], second[:, :, :-1], self.problems.tasks)
 
-    def _evaluate(self, logits: FloatArray) -> tuple[Float64Array, FloatArray]:
-        problems = self.problems
-        return losses_and_residuals(logits, problems.tasks, problems.labels, problems.weights)
+    def _loss_at(self, change: FloatArray, length: Float64Array, wanted: BoolArray) -> Float64Array:
+        """Losses (f, t) at the logits + ``length`` x ``change`` where ``wanted``, and the residuals there."""
+        problems, losses = self.problems, np.zeros(length.shape)
+        evaluate(
+            self.logits, change, length, wanted, problems.tasks.bounds, problems.codes, problems.weights,
+            self.residuals, losses,
+        )  # fmt: skip
+        return losses
 
-    def _bound(self) -> Float64Array:
-        """Bound (f, t) on the excess of the objective over its minimum."""
-        intercepts = self.gradient[:, :, -1].astype(np.float64) ** 2
-        weights = np.maximum(self._dot(self.gradient, self.gradient) - self.problems.tasks.sums(intercepts), 0)
-        return weights / (2 * self.problems.ridge) + self.problems.tasks.sums(intercepts / self.curvature) / 2
-
-    def _line_search(self, direction: FloatArray, change: FloatArray) -> Float64Array:
-        """Go along ``direction``; step lengths (f, t) that descend enough (Armijo), 0 where none does."""
-        tasks = self.problems.tasks
-        slope = self._dot(self.gradient, direction)
-        weighed = self.penalty * direction
-        along, across = self._dot(weighed, self.solution), self._dot(weighed, direction)
-        norm, before = self._half_norm(), self.objective
-        slack = 4 * np.finfo(direction.dtype).eps * np.abs(before)
+    def _line_search(self, change: FloatArray) -> Float64Array:
+        """Go along the direction; step lengths (f, t) that descend enough (Armijo), 0 where none does."""
+        ridge, slope, before = self.problems.ridge, self.slope, self.objective
+        along = ridge * self._dot(self.direction, self.solution)
+        across = ridge * self._dot(self.direction, self.direction)
+        norm = self._half_norm()
+        slack = 4 * np.finfo(change.dtype).eps * np.abs(before)
         length = np.where(self.open & (slope < 0), 1.0, 0.0)
+        reached, short = before.copy(), self.open
         for trial in range(TRIALS + 1):
-            logits = self.logits + (change if (length == 1).all() else tasks.spread(length, like=change) * change)
-            loss, residuals = self._evaluate(logits)
-            reached = loss + norm + length * along + 0.5 * length**2 * across
-            short = (length > 0) & ~(reached <= before + ARMIJO * length * slope + slack)
+            loss = self._loss_at(change, length, short)
+            reached = np.where(short, loss + norm + length * along + 0.5 * length**2 * across, reached)
+            short = short & (length > 0) & ~(reached <= before + ARMIJO * length * slope + slack)
             if not short.any():
                 break
             excess = np.where(short, reached - before - length * slope, 1.0)
             shrink = np.clip(-slope * length / (2 * np.maximum(excess, np.finfo(np.float64).tiny)), 0.1, 0.5)
             length = np.where(short, length * shrink if trial < TRIALS - 1 else 0.0, length)
         self.objective = np.where(length > 0, reached, before)
-        self.logits, self.residuals = logits, residuals
         return length

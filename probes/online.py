@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.lbfgs import minimise
+from outcrop.probes.design import rotated_designs, stack_designs
+from outcrop.probes.path import follow
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
 from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, probabilities
-from outcrop.probes.strengths import PATH_TOLERANCE
+from outcrop.probes.strengths import PATH_RULE
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Portions end where these shares of the samples have been sent, to the next end of a group."""
@@ -60,18 +60,16 @@ def _path(
     features: FloatArray, tasks: TaskStack, rows: BoolArray, sent: BoolArray, *, strengths: Sequence[float]
 ) -> Float64Array:
     """Bits (s, f, t) of each portion ``sent`` (f, n) after ``rows`` (f, n), strengths rising."""
-    rotations = [fit_rotation(features[train]) for train in rows]
-    designs, tested = stack_designs(features, rotations, rows), stack_designs(features, rotations, sent)
+    rotations, designs = rotated_designs(features, rows)
+    tested = stack_designs(features, rotations, sent)
     problems = pose(designs, tasks, strengths=np.ones((len(rows), len(tasks.sizes))))
-    solution, labels = problems.start_at_frequencies(), tasks.label_index(tested.rows)
+    labels = tasks.label_index(tested.rows)
     counted = tasks.known(tested.rows) & tested.used[:, None]
     spread = 1 / (1 + (tasks.known(designs.rows) & designs.used[:, None]).sum(2))[:, :, None]
     even = 1 / np.asarray(tasks.sizes)[:, None]
     lengths = []
-    for strength in sorted(strengths):
-        eased = problems.with_ridge(problems.ridge / strength)
-        solution = minimise(eased, solution, tolerance=PATH_TOLERANCE).solution
-        shares = probabilities(solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
+    for found in follow(problems, sorted(strengths), rule=PATH_RULE):
+        shares = probabilities(found.solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
         own = shares.reshape(-1)[labels].astype(np.float64)
         lengths.append(np.where(counted, -np.log2((1 - spread) * own + spread * even), 0).sum(2))
     return np.stack(lengths)

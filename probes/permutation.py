@@ -13,8 +13,6 @@ permuted labelling is not, and its accuracy varies more. It takes the assignment
 exchangeable; that the activations of a group differ in what goes with the label is what it detects, not why.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,22 +55,21 @@ def _carriers(codes: IntArray, prompts: IntArray) -> IntArray:
     return units if pairs == units.max() + 1 else np.arange(len(codes))
 
 
-def permutation_p_values(
-    designs: FoldDesigns, tested: FoldDesigns, targets: Sequence[Target], permuted: Sequence[IntArray]
-) -> Float64Array:
-    """p-values (t,): the share of labellings, the real one among them, whose accuracy is at least the real one's.
+def permutation_hits(designs: FoldDesigns, tested: FoldDesigns, target: Target, permuted: IntArray) -> IntArray:
+    """Tested rows that are right for each labelling of ``permuted`` (p, n), as of :func:`permuted_codes`; (p,).
 
-    ``designs`` are the outer folds' training rows, ``tested`` their test rows in the same coordinates; ``permuted``:
-    of each target, as of :func:`permuted_codes`. NaN where every permutation gives the real labels back.
+    ``designs`` are training rows of outer folds, ``tested`` their test rows in the same coordinates.
     """
-    result = np.full(len(targets), np.nan)
-    for t, (target, codes) in enumerate(zip(targets, permuted, strict=True)):
-        if (codes == codes[0]).all():
-            continue
-        batches = range(0, len(codes), BATCH)
-        hits = np.concatenate([_hits(designs, tested, codes[at : at + BATCH], len(target.classes)) for at in batches])
-        result[t] = (hits >= hits[0]).mean()
-    return result
+    batches = range(0, len(permuted), BATCH)
+    return np.concatenate([_hits(designs, tested, permuted[at : at + BATCH], len(target.classes)) for at in batches])
+
+
+def permutation_p_value(hits: IntArray, permuted: IntArray) -> float:
+    """The share of labellings, the real one first among them, whose ``hits`` (p,) are at least the real one's.
+
+    NaN where every permutation of ``permuted`` (p, n) gives the real labels back.
+    """
+    return float("nan") if (permuted == permuted[0]).all() else float((hits >= hits[0]).mean())
 
 
 def _hits(designs: FoldDesigns, tested: FoldDesigns, codes: IntArray, classes: int) -> IntArray:

@@ -50,7 +50,7 @@ class Problems:
 
     ``weights`` (f, t, m): row weights, equal where they are not 0, summing to 1; ``ridge`` (f, t): penalty on half the
     squared norm of the weights without intercepts; ``barrier`` (f, c): 0, or ``BARRIER`` where the rows lack the class;
-    ``labels`` (f, t, m) as of :meth:`TaskStack.label_index`.
+    ``codes`` (f, t, m): class of each row, 0 where it has none.
     """
 
     designs: FoldDesigns
@@ -58,13 +58,13 @@ class Problems:
     weights: FloatArray
     ridge: Float64Array
     barrier: FloatArray
-    labels: Index
+    codes: NDArray[np.int32]
 
     def take(self, block: Block) -> "Problems":
         """The problems of some designs and tasks."""
         designs, tasks = self.designs.take(block.designs), self.tasks.take(block.tasks)
         weights, ridge, barrier = block.by_task(self.weights), block.by_task(self.ridge), block.by_column(self.barrier)
-        return Problems(designs, tasks, weights, ridge, barrier, tasks.label_index(designs.rows))
+        return Problems(designs, tasks, weights, ridge, barrier, block.by_task(self.codes))
 
     def with_ridge(self, ridge: Float64Array) -> "Problems":
         return replace(self, ridge=ridge)
@@ -80,13 +80,6 @@ class Problems:
         counts = self.tasks.counts(self.designs.rows, self.weights > 0).astype(np.float64)
         shares = counts / np.maximum(self.tasks.sums(counts), 1)[:, self.tasks.owner]
         return -self.tasks.sums(shares * np.log(np.where(shares > 0, shares, 1)))
-
-    def penalty(self) -> FloatArray:
-        """Ridge per weight, (f, c, r + 1); 0 for intercepts."""
-        width = self.designs.coordinates.shape[1]
-        penalised = (np.arange(width) < width - 1).astype(self.designs.coordinates.dtype)
-        penalty: FloatArray = self.tasks.spread(self.ridge, like=penalised) * penalised
-        return penalty
 
     def start_at_frequencies(self) -> FloatArray:
         """Zero weights (f, c, r + 1), and intercepts that give each class its frequency."""
@@ -110,4 +103,5 @@ def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> 
     doubled = np.where(present == 2, 2.0, 1.0)
     weights = (used / count[:, :, None]).astype(dtype)
     barrier = np.where(classes, 0, BARRIER).astype(dtype)
-    return Problems(designs, tasks, weights, doubled / (strengths * count), barrier, tasks.label_index(designs.rows))
+    codes = np.maximum(tasks.codes, 0)[:, designs.rows].transpose(1, 0, 2).astype(np.int32, order="C")
+    return Problems(designs, tasks, weights, doubled / (strengths * count), barrier, codes)

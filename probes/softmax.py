@@ -13,8 +13,8 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.floating]
 Float64Array = NDArray[np.float64]
 
-BARRIER = -1e30
-"""Added to the logits of a class that the training rows lack: its probability is 0 and its weights stay 0."""
+BARRIER = -1e4
+"""Added to the logits of a class that the training rows lack: its probability and weights are 0."""
 
 
 @dataclass(frozen=True)
@@ -114,35 +114,6 @@ def exponentials(logits: FloatArray, tasks: TaskStack, labels: NDArray[np.intp])
     for run, part in tasks.by_run(powers):
         np.add.reduce(part, axis=2, out=sums[:, run])
     return powers, sums, np.log(sums) - margins
-
-
-def losses_and_residuals(
-    logits: FloatArray, tasks: TaskStack, labels: NDArray[np.intp], weights: FloatArray
-) -> tuple[Float64Array, FloatArray]:
-    """Weighted loss (f, t), summed in float64, and its derivative by the logits (f, c, m).
-
-    ``logits`` (f, c, m); ``labels`` (f, t, m) as of :meth:`TaskStack.label_index`; ``weights`` (f, t, m). The
-    derivative is the weighted difference of the probability and the indicator of the class.
-    """
-    residuals, sums, losses = exponentials(logits, tasks, labels)
-    shares = weights / sums
-    for run, part in tasks.by_run(residuals):
-        np.multiply(part, shares[:, run, None], out=part)
-    residuals.reshape(-1)[labels] -= weights
-    return np.einsum("ftm,ftm->ft", losses, weights, dtype=np.float64), residuals
-
-
-def curvatures(residuals: FloatArray, tasks: TaskStack, labels: NDArray[np.intp], weights: FloatArray) -> FloatArray:
-    """Weighted mean of p (1 - p) per column, (f, c): the diagonal curvature by the logits, from their residuals."""
-    shares = residuals.copy()
-    shares.reshape(-1)[labels] += weights
-    heaviest = np.maximum(weights.max(2), np.finfo(shares.dtype).tiny)
-    others = np.empty_like(shares)
-    for (run, part), (_, left) in zip(tasks.by_run(shares), tasks.by_run(others), strict=True):
-        np.divide(part, heaviest[:, run, None, None], out=left)
-    np.subtract(1, others, out=others)
-    result: FloatArray = np.einsum("fcm,fcm->fc", shares, others)
-    return np.maximum(result, 0)
 
 
 def predict_codes(logits: FloatArray, tasks: TaskStack) -> IntArray:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.design import Rotation, fit_rotation, stack_designs
-from outcrop.probes.lbfgs import minimise
+from outcrop.probes.design import Rotation, rotated_designs, stack_designs
+from outcrop.probes.lbfgs import Rule
+from outcrop.probes.path import Path
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
 from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, exponentials, predict_codes
@@ -15,7 +16,7 @@ from outcrop.probes.splits import InnerFold, Splits
 SCORED_LOSS = 20.0
 """Validation losses of a row are cut off here: a class that the inner training rows lack must not count infinitely."""
 
-PATH_TOLERANCE = 1e-2
+PATH_RULE = Rule(1e-2)
 """How closely problems are solved while strengths are compared (see ``minimise``).
 
 On ten synthetic cells of three properties, a hundred times tighter chose the same strength in 99 % of the folds, with
@@ -30,8 +31,8 @@ Without the second condition a path would end too early. In a balanced design th
 nuisance first, which predicts the contrary of the truth on rows held out; they find the property once that is fitted.
 """
 
-DESIGN_BYTES = 256 * 2**20
-"""Inner designs are built and solved in batches of at most this size."""
+DESIGN_BYTES = 8 * 2**20
+"""Designs are built and solved in batches of at most this size, or one by one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
     return Choice(hits, losses, rising[best], tuple(near[own] for own in range(len(splits.folds))))
 
 
+def batch_of_designs(features: FloatArray) -> int:
+    """How many designs of ``features`` (n, d) are worked on at once: small ones together, large ones one by one."""
+    return max(1, DESIGN_BYTES // (features.itemsize * len(features) * (min(features.shape) + 1)))
+
+
 @dataclass(frozen=True)
 class Validation:
     """Sums over inner folds for outer folds and tasks (f, t) at one strength; ``unfitted`` is the largest share of the
@@ -96,7 +102,7 @@ class Validation:
 
 def _paths(features: FloatArray, tasks: TaskStack, splits: Splits) -> Iterator["_Path"]:
     """Batches of inner folds; each outer fold takes the weights near its own from the first inner fold it uses."""
-    batch = max(1, DESIGN_BYTES // (features.itemsize * len(features) * (min(features.shape) + 1)))
+    batch = batch_of_designs(features)
     served: set[int] = set()
     for first in range(0, len(splits.inner), batch):
         inner = splits.inner[first : first + batch]
@@ -120,10 +126,9 @@ class _Path:
     ) -> None:
         rows = np.stack([fold.train for fold in inner])
         held = np.stack([np.logical_or.reduce([validated for _, validated in fold.validate]) for fold in inner])
-        rotations = [fit_rotation(features[train]) for train in rows]
-        designs = stack_designs(features, rotations, rows)
+        rotations, designs = rotated_designs(features, rows)
         self.problems = pose(designs, tasks, strengths=np.ones((len(inner), len(tasks.sizes))))
-        self.solution = self.problems.start_at_frequencies()
+        self.path = Path(self.problems)
         self.held = stack_designs(features, rotations, held)
         self.labels, self.known = tasks.label_index(self.held.rows), tasks.known(self.held.rows)
         self.codes = tasks.codes[:, self.held.rows].transpose(1, 0, 2)
@@ -134,15 +139,14 @@ class _Path:
         ]
         self.lenders = lenders
         self.rotations = {number: rotations[number] for number in lenders.values()}
-        self.kept = {own: self.solution[number].copy() for own, number in lenders.items()}
+        self.kept = {own: self.path.solution[number].copy() for own, number in lenders.items()}
 
     def advance(self, strength: float, going: BoolArray, found: Validation) -> None:
         """Go on to ``strength`` for outer folds and tasks (f, t) still ``going``, and add to ``found``."""
         wanted = np.stack([going[[own for own, _ in users]].any(0) for users in self.users])
-        problems = self.problems.with_ridge(self.problems.ridge / strength)
-        solved = minimise(problems, self.solution, tolerance=PATH_TOLERANCE, open_problems=wanted)
-        self.solution = solved.solution
-        logits = self.solution @ self.held.coordinates + problems.barrier[:, :, None]
+        problems = self.problems
+        solved = self.path.advance(problems.ridge / strength, rule=PATH_RULE, wanted=wanted)
+        logits = solved.solution @ self.held.coordinates + problems.barrier[:, :, None]
         right = (predict_codes(logits, problems.tasks) == self.codes) & self.known
         losses = np.minimum(exponentials(logits, problems.tasks, self.labels)[2], SCORED_LOSS) * self.known
         unfitted = solved.objective / self.entropy
@@ -156,7 +160,7 @@ class _Path:
         """Keep the present weights for the outer folds and tasks (f, t) that are ``better`` off with them."""
         for own, number in self.lenders.items():
             columns = better[own, self.problems.tasks.owner]
-            self.kept[own][columns] = self.solution[number, columns]
+            self.kept[own][columns] = self.path.solution[number, columns]
 
     def near(self) -> dict[int, tuple[Rotation, FloatArray]]:
         """For each outer fold that this batch lends to: rotation, and weights (c, r + 1) in its coordinates."""

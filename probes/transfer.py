@@ -12,7 +12,7 @@ from outcrop.probes.design import Rotation, fit_rotation, stack_designs
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.lbfgs import minimise
-from outcrop.probes.logistic import FIT_TOLERANCE
+from outcrop.probes.logistic import FIT_RULE
 from outcrop.probes.plan import Cell, Plan, make_plan
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import Target
@@ -81,7 +81,7 @@ def _fit(features: FloatArray, plan: Plan) -> _Reader:
     rows = np.stack([fold.train for fold in plan.splits.folds])
     rotations = [fit_rotation(features[train]) for train in rows]
     problems = pose(stack_designs(features, rotations, rows), tasks, strengths=choice.strengths)
-    solution = minimise(problems, problems.start_at_frequencies(), tolerance=FIT_TOLERANCE).solution
+    solution = minimise(problems, problems.start_at_frequencies(), rule=FIT_RULE).solution
     coef = np.stack([_unrotated(own, rotation) for own, rotation in zip(solution, rotations, strict=True)])
     scales = tuple((rotation.mean, rotation.inverse_scale) for rotation in rotations)
     return _Reader(coef, solution[:, :, -1], scales)

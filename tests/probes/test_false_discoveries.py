@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.permutation import adjusted, permutation_p_values, permuted_codes
+from outcrop.probes.permutation import adjusted, permutation_hits, permutation_p_value, permuted_codes
 from outcrop.probes.properties import encode
 
 N, CELLS, GROUPS, LEVEL = 48, 6, 8, 0.05
@@ -24,7 +24,7 @@ def q_values(*, planted: float, seed: int) -> np.ndarray:
         x[:, 0] += planted * y * (cell == 0)
         rotations = [fit_rotation(x[train]) for train in rows]
         designs, tested = stack_designs(x, rotations, rows), stack_designs(x, rotations, ~rows)
-        p_values[cell] = permutation_p_values(designs, tested, [target], [codes])[0]
+        p_values[cell] = permutation_p_value(permutation_hits(designs, tested, target, codes), codes)
     return adjusted(p_values)
 
 

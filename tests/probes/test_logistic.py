@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.lbfgs import minimise
+from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.logistic import cross_validate
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import encode
@@ -45,7 +45,7 @@ def test_objectives_of_a_batch_equal_scikit_learns(dtype: type, n: int, d: int, 
     tasks = TaskStack(codes, (2, 3, 5))
     designs = stack_designs(x, [fit_rotation(x[train]) for train in rows], rows)
     problems = pose(designs, tasks, strengths=np.full((3, 3), strength))
-    found = minimise(problems, problems.start_at_frequencies(), tolerance=1e-4)
+    found = minimise(problems, problems.start_at_frequencies(), rule=Rule(1e-4))
     for f, t in np.ndindex(3, 3):
         expected = reference_objective(x[rows[f]].astype(np.float64), codes[t, rows[f]], strength=strength)
         assert found.objective[f, t] == pytest.approx(expected, rel=1e-4)
@@ -55,9 +55,9 @@ def test_the_gap_bounds_the_excess() -> None:
     x, codes = draw(100, 20, (3,), seed=2)
     rows = np.ones((1, 100), dtype=bool)
     problems = pose(stack_designs(x, [fit_rotation(x)], rows), TaskStack(codes, (3,)), strengths=np.full((1, 1), 10.0))
-    least = minimise(problems, problems.start_at_frequencies(), tolerance=1e-10).objective
+    least = minimise(problems, problems.start_at_frequencies(), rule=Rule(1e-10, certified=True)).objective
     for most in (1, 3, 10, 30):
-        found = minimise(problems, problems.start_at_frequencies(), tolerance=0, most=most)
+        found = minimise(problems, problems.start_at_frequencies(), rule=Rule(0, most=most))
         assert (found.objective - least <= found.gap).all()
 
 
@@ -67,7 +67,7 @@ def test_a_class_that_training_lacks_is_never_predicted() -> None:
     problems = pose(
         stack_designs(x, [fit_rotation(x[rows[0]])], rows), TaskStack(codes, (3,)), strengths=np.full((1, 1), 1.0)
     )
-    found = minimise(problems, problems.start_at_frequencies(), tolerance=1e-6)
+    found = minimise(problems, problems.start_at_frequencies(), rule=Rule(1e-6))
     assert (problems.logits(found.solution)[0].argmax(0) != 2).all()
     x_seen, seen = x[rows[0]], codes[0, rows[0]]
     assert found.objective[0, 0] == pytest.approx(reference_objective(x_seen, seen, strength=1.0), rel=1e-4)
@@ -125,11 +125,11 @@ def test_a_strong_penalty_is_solved_for_its_direction_too() -> None:
     rows = np.ones((1, 150), dtype=bool)
     problems = pose(stack_designs(x, [fit_rotation(x)], rows), TaskStack(codes, (4,)), strengths=np.full((1, 1), 1e-4))
     loose, tight = (
-        minimise(problems, problems.start_at_frequencies(), tolerance=tolerance).solution[0, :, :-1]
+        minimise(problems, problems.start_at_frequencies(), rule=Rule(tolerance)).solution[0, :, :-1]
         for tolerance in (1e-2, 1e-9)
     )
     assert np.linalg.norm(loose - tight) < 0.1 * np.linalg.norm(tight)
     gain = (
-        problems.entropy()[0, 0] - minimise(problems, problems.start_at_frequencies(), tolerance=1e-9).objective[0, 0]
+        problems.entropy()[0, 0] - minimise(problems, problems.start_at_frequencies(), rule=Rule(1e-9)).objective[0, 0]
     )
     assert 0 < gain < 0.05

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.permutation import adjusted, permutation_p_values, permuted_codes
+from outcrop.probes.permutation import adjusted, permutation_hits, permutation_p_value, permuted_codes
 from outcrop.probes.properties import MISSING, Target, encode
 
 Codes = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -20,7 +20,7 @@ def p_value(x: np.ndarray, y: Codes, groups: Codes, prompts: Codes, *, seed: int
     rotations = [fit_rotation(x[train]) for train in rows]
     designs, tested = stack_designs(x, rotations, rows), stack_designs(x, rotations, ~rows)
     codes = permuted_codes(target, groups, prompts, permutations=19, seed=seed)
-    return float(permutation_p_values(designs, tested, [target], [codes])[0])
+    return permutation_p_value(permutation_hits(designs, tested, target, codes), codes)
 
 
 def draw(kind: str, *, effect: float, seed: int) -> float:

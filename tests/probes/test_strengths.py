@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.lbfgs import minimise
+from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import Target, encode
 from outcrop.probes.softmax import TaskStack
@@ -76,7 +76,7 @@ def test_the_lent_weights_are_near_the_outer_folds() -> None:
         np.testing.assert_allclose(moved @ designs.coordinates[0], same, atol=1e-3)
         problems = pose(designs, tasks, strengths=np.full((1, 1), 0.3))
         plain, near = (
-            minimise(problems, start, tolerance=0, most=0).objective
+            minimise(problems, start, rule=Rule(0, most=0)).objective
             for start in (problems.start_at_frequencies(), moved[None])
         )
         assert near < plain

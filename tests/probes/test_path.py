@@ -1,0 +1,49 @@
+"""A path over penalties ends at the same minima as separate searches do, in fewer steps."""
+
+import numpy as np
+import pytest
+
+from outcrop.probes.design import rotated_designs
+from outcrop.probes.lbfgs import Rule, minimise
+from outcrop.probes.path import Path, follow
+from outcrop.probes.problems import Problems, pose
+from outcrop.probes.softmax import TaskStack
+from outcrop.probes.spec import STRENGTHS
+
+SIZES = (2, 6)
+
+
+@pytest.fixture
+def problems() -> Problems:
+    rng = np.random.default_rng(0)
+    n, d = 150, 40
+    codes = np.stack([rng.integers(size, size=n) for size in SIZES]).astype(np.int64)
+    x = rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -0.5 @ rng.standard_normal((d, d))
+    x += 0.7 * rng.standard_normal((SIZES[1], d))[codes[1]]
+    rows = rng.random((2, n)) < 0.8
+    return pose(rotated_designs(x.astype(np.float32), rows)[1], TaskStack(codes, SIZES), strengths=np.ones((2, 2)))
+
+
+def test_every_point_of_a_path_is_a_minimum(problems: Problems) -> None:
+    steps = 0
+    apart = 0
+    for strength, found in zip(STRENGTHS, follow(problems, STRENGTHS, rule=Rule(1e-4)), strict=True):
+        own = problems.with_ridge(problems.ridge / strength)
+        alone = minimise(own, problems.start_at_frequencies(), rule=Rule(1e-4))
+        np.testing.assert_allclose(found.objective, alone.objective, rtol=2e-4)
+        np.testing.assert_allclose(found.logits, own.logits(found.solution), atol=2e-3)
+        steps, apart = steps + found.iterations, apart + alone.iterations
+    assert steps < apart / 2
+
+
+def test_a_problem_that_has_stopped_stays_where_it_is(problems: Problems) -> None:
+    path = Path(problems)
+    for strength in (0.01, 0.1):
+        path.advance(problems.ridge / strength, rule=Rule(1e-3))
+    before = path.solution.copy()
+    wanted = np.array([[True, False], [True, True]])
+    for strength in (1.0, 10.0):
+        path.advance(problems.ridge / strength, rule=Rule(1e-3), wanted=wanted)
+    columns = problems.tasks.owner == 1
+    np.testing.assert_array_equal(path.solution[0, columns], before[0, columns])
+    assert (path.solution[1] != before[1]).any()
