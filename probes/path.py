@@ -34,7 +34,8 @@ class Path:
 
     @property
     def solution(self) -> FloatArray:
-        return self._solutions[0]
+        solution: FloatArray = self._solutions[0]
+        return solution
 
     def advance(self, ridge: Float64Array, *, rule: Rule, wanted: BoolArray | None = None) -> Minimum:
         """Go on to the penalty ``ridge`` (f, t) where ``wanted`` (f, t)."""

@@ -82,7 +82,7 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
 
 def batch_of_designs(features: FloatArray) -> int:
     """How many designs of ``features`` (n, d) are worked on at once: small ones together, large ones one by one."""
-    return max(1, DESIGN_BYTES // (features.itemsize * len(features) * (min(features.shape) + 1)))
+    return max(1, DESIGN_BYTES // int(features.itemsize * len(features) * (min(features.shape) + 1)))
 
 
 @dataclass(frozen=True)
