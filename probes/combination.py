@@ -126,7 +126,7 @@ def _moments(
             for h in range(i + 1):
                 for j in range(n):
                     bend[i, h] += weight[start + j] * (square[i, h, j] * rest[j] - mean[i, j] * mean[h, j])
-    value = total.sum()
+    reached: float = total.sum()
     for i in range(b):
         for h in range(b):
             if h > i:
@@ -135,8 +135,8 @@ def _moments(
         for h in range(b):
             bend[i, h] += norm[i, h]
             slope[i] += norm[i, h] * at[h]
-            value += 0.5 * norm[i, h] * at[i] * at[h]
-    return value
+            reached += 0.5 * norm[i, h] * at[i] * at[h]
+    return reached
 
 
 @compiled

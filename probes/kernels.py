@@ -122,7 +122,7 @@ def settle(
         for t in range(active.shape[1]):
             if not active[f, t]:
                 continue
-            ridge, gap = gradient.dtype.type(ridges[f, t]), 0.0
+            ridge, gap = gradient.dtype.type(ridges[f, t]), np.float64(0)
             for c in range(bounds[t], bounds[t + 1]):
                 own, at = gradient[f, c], solution[f, c]
                 total = gradient.dtype.type(0)
@@ -136,13 +136,13 @@ def settle(
 
 @compiled_sum
 def _dot(first: FloatArray, second: FloatArray) -> float:
-    total = 0.0
+    total: float = 0.0
     for c in range(first.shape[0]):
         one, two = first[c], second[c]
         part = first.dtype.type(0)
         for j in range(one.shape[0]):
             part += one[j] * two[j]
-        total += part
+        total += float(part)
     return total
 
 
@@ -231,7 +231,7 @@ def remember(
             if not active[f, t]:
                 continue
             length, ridge = move.dtype.type(lengths[f, t]), move.dtype.type(ridges[f, t])
-            product, guessed = 0.0, 0.0
+            product, guessed = np.float64(0), np.float64(0)
             for c in range(bounds[t], bounds[t + 1]):
                 step, bend, to = move[f, c], turn[f, c], direction[f, c]
                 old, new, curve = before[f, c], after[f, c], curvature[f, c]
