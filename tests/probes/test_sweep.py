@@ -95,7 +95,7 @@ def test_rows_without_a_label_are_left_out_of_its_counts(recording) -> None:
 
 def test_controls_are_averaged_and_have_a_band(recording) -> None:
     settings = {"group_by": ("template",), "steps": (1,), "bootstraps": 200, "strengths": (0.1,)}
-    one, many = (probe(recording, spec=ProbeSpec(controls=count, **settings)).frame for count in (1, 6))
+    one, many = (probe(recording, spec=ProbeSpec(controls=count, **settings)).frame for count in (1, 12))
     for frame in (one, many):
         assert ((frame["control_low"] <= frame["control"]) & (frame["control"] <= frame["control_high"])).all()
         np.testing.assert_allclose(frame["selectivity"], frame["accuracy"] - frame["control"])
