@@ -75,7 +75,7 @@ def batches(job: Job, plan: Plan) -> list[Sequence[Sample]]:
 
 def bare(job: Job, plan: Plan, _out: Path) -> Pictures:
     settings = {"steps": job.spec.steps, "guidance": job.guidance}
-    return [job.source.generate(batch, **settings, **job.size) for batch in batches(job, plan)]
+    return [job.source.generate(batch, **settings, **job.options) for batch in batches(job, plan)]
 
 
 def hooked(job: Job, plan: Plan, keep: Callable[[str, torch.Tensor], object]) -> Pictures:

@@ -121,6 +121,7 @@ def test_interrupted_it_ends_with_130_and_says_how_to_go_on(
     child = os.fork()
     if not child:
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
             os.dup2(writing, 2)
             sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115  # the child's own, to its end
             sys.argv = ["outcrop", "capture", str(config), "--out", str(out)]
