@@ -6,6 +6,7 @@ A column's checksum is verified when this process first reads from it, and again
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -31,14 +32,14 @@ class StoredShard:
     count: int
     columns: Mapping[str, ColumnRecord]
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"{self.store.location}/{self.file}"
 
 
 @dataclass(frozen=True)
 class _Plane:
-    """One column of one shard: ``count`` rows of ``row_bytes`` from ``offset`` on."""
+    """One column of one shard: rows of ``row_bytes`` from ``offset`` on; ``version``: the file's, before it is read."""
 
     shard: StoredShard
     site: str
@@ -46,6 +47,7 @@ class _Plane:
     offset: int
     row_bytes: int
     crc32: int | None
+    version: object
 
     @property
     def size(self) -> int:
@@ -80,20 +82,19 @@ class ColumnReader:
         return widen_bfloat16(shaped) if self.dtype == "bfloat16" else shaped
 
     def _plane(self, shard: StoredShard, site: SiteRecord, step: int) -> _Plane:
-        self._inspect(shard)
+        version = shard.store.version(shard.file)
+        self._inspect(shard, version)
         column = shard.columns[site.name]
         row_bytes = prod(site.shape) * np.dtype(column.dtype).itemsize
         offset = column.offset + step * shard.count * row_bytes
-        return _Plane(shard, site.name, step, offset, row_bytes, column.crc32[step] if column.crc32 else None)
+        crc32 = column.crc32[step] if column.crc32 else None
+        return _Plane(shard, site.name, step, offset, row_bytes, crc32, version)
 
-    def _inspect(self, shard: StoredShard) -> None:
+    def _inspect(self, shard: StoredShard, version: object) -> None:
         """Look at the structure of a file of this machine before anything is read from it. From afar, bytes are fetched
         by offset and checksum, and no file is ever opened as HDF5.
         """
-        if not isinstance(shard.store, LocalStore):
-            return
-        version = shard.store.version(shard.file)
-        if self._inspected.get(shard.name) != version:
+        if isinstance(shard.store, LocalStore) and self._inspected.get(shard.name) != version:
             check_stored(safe_path(shard.store.folder, shard.file), shard.info, shard.columns)
             self._inspected[shard.name] = version
 
@@ -139,19 +140,17 @@ class ColumnReader:
     def _is_verified(self, plane: _Plane) -> bool:
         if not self.verify or plane.crc32 is None:
             return True
-        version = self._verified.get(plane.key)
-        return version is not None and version == plane.shard.store.version(plane.shard.file)
+        return plane.key in self._verified and self._verified[plane.key] == plane.version
 
     def _check(self, plane: _Plane, content: NDArray[np.uint8]) -> None:
         if self._is_verified(plane):
             return
-        version = plane.shard.store.version(plane.shard.file)
         if zlib.crc32(content.data) != plane.crc32:
             raise DataError(
                 f"Shard {plane.shard.name} is damaged at site {plane.site!r}, step {plane.step}: the checksum in the "
                 "journal does not match. Fetch the file again, or delete it and its journal line and capture again."
             )
-        self._verified[plane.key] = version
+        self._verified[plane.key] = plane.version
 
 
 def widen_bfloat16(values: Array) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from outcrop.data.errors import DataError, InputError
 from outcrop.data.safe_paths import read_bounded, safe_parts, safe_path
 
 MAX_TABLE_BYTES = 2**31
+OPEN_AT_ONCE = 16
 EXTRA = "pip install 'outcrop[remote]'"
 
 
@@ -50,11 +52,13 @@ class Store(Protocol):
 class LocalStore:
     """A folder on this machine. ``version`` changes when a file is written anew.
 
-    ``keep`` is held for as long as the store: a temporary folder that goes with it.
+    ``keep`` is held for as long as the store: a temporary folder that goes with it. That a path is safe is looked up
+    once; when its file is another one, its version tells.
     """
 
     folder: Path
     keep: object = field(default=None, repr=False, compare=False)
+    _safe: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[type["LocalStore"], tuple[Path]]:
         return LocalStore, (self.folder,)
@@ -72,20 +76,21 @@ class LocalStore:
 
     def version(self, path: str) -> object:
         try:
-            state = (self.folder / path).stat()
+            state = os.stat(self._path(path), follow_symlinks=False)  # noqa: PTH116  # a path each costs as much as the call
         except OSError as error:
             raise unreadable(str(self.folder / path), error) from error
         return state.st_ino, state.st_size, state.st_mtime_ns
 
     def fill(self, pieces: Sequence[Piece]) -> None:
-        place = 0
-        while place < len(pieces):
-            path = pieces[place].path
-            end = place + 1
-            while end < len(pieces) and pieces[end].path == path:
-                end += 1
-            _fill_from(safe_path(self.folder, path), pieces[place:end])
-            place = end
+        files = [(self._path(path), list(group)) for path, group in groupby(pieces, key=lambda piece: piece.path)]
+        for start in range(0, len(files), OPEN_AT_ONCE):
+            _fill_files(files[start : start + OPEN_AT_ONCE])
+
+    def _path(self, path: str) -> str:
+        known = self._safe.get(path)
+        if known is None:
+            known = self._safe[path] = str(safe_path(self.folder, path))
+        return known
 
 
 @dataclass
@@ -182,19 +187,27 @@ def unreadable(name: str, error: Exception) -> DataError:
     return DataError(f"{name} cannot be read: {reason}.")
 
 
-def _fill_from(path: Path, pieces: Sequence[Piece]) -> None:
+def _fill_files(files: Sequence[tuple[str, list[Piece]]]) -> None:
+    """While one file is copied, the disk already brings the next."""
+    handles: list[int] = []
+    path = ""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        for path, pieces in files:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handles.append(handle)
+            if len(files) > 1 and len(pieces) == 1:
+                os.posix_fadvise(handle, pieces[0].offset, pieces[0].target.size, os.POSIX_FADV_WILLNEED)
+        for handle, (path, pieces) in zip(handles, files, strict=True):
             for piece in pieces:
                 _read_fully(handle, piece, path)
-        finally:
-            os.close(handle)
     except OSError as error:
         raise unreadable(f"Shard {path}", error) from error
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
-def _read_fully(handle: int, piece: Piece, path: Path) -> None:
+def _read_fully(handle: int, piece: Piece, path: str) -> None:
     view, done = memoryview(piece.target.data), 0
     while done < len(view):
         count = os.preadv(handle, [view[done:]], piece.offset + done)

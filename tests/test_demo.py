@@ -1,5 +1,6 @@
 """The chain on the shipped, trained model, cut down to a size for tests; the notebook runs on what it records."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -70,14 +71,32 @@ def test_oc_capture_is_a_call_of_the_package(spec: CaptureSpec, recorded: oc.Dat
     assert len(again) == len(recorded)
 
 
-def test_the_notebook_runs_and_draws_the_figure(
+def run_notebook(name: str) -> nbformat.NotebookNode:
+    notebook = nbformat.read(Path(__file__).parents[1] / "notebooks" / name, as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    return notebook
+
+
+def shown(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output["data"][kind] for output in outputs if kind in output.get("data", {})]
+
+
+def test_the_quick_tour_runs_and_draws_the_figures(
     recorded: oc.Dataset, table: oc.ProbeTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(table.frame) > 0
     monkeypatch.setenv("OUTCROP_DATASET", str(recorded.path))
-    notebook = nbformat.read(Path(__file__).parents[1] / "notebooks" / "quick_tour.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    drawn = [
-        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
-    ]
-    assert len(drawn) >= 3
+    assert len(shown(run_notebook("quick_tour.ipynb"), "image/png")) >= 3
+
+
+def test_the_tour_of_the_data_set_runs_on_a_copy(
+    recorded: oc.Dataset, contents: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCROP_DATASET", str(recorded.path))
+    before = contents(recorded.path)
+    notebook = run_notebook("data_set.ipynb")
+    assert "AnnData object with n_obs" in "".join(shown(notebook, "text/plain"))
+    assert "Sites, in execution order" in shown(notebook, "text/html")[0]
+    assert len(shown(notebook, "image/png")) == 1, "the gallery"
+    assert contents(recorded.path) == before

@@ -14,9 +14,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from outcrop.data.column import read_column
+from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import DataError
-from outcrop.data.folder import read_meta, read_shard_table
 from outcrop.data.hdf5_source import MemorySource
 from outcrop.data.schema import SiteRecord
 from outcrop.data.shard import fill_shard
@@ -104,10 +103,9 @@ def test_a_mutated_shard_opens_or_is_refused(tmp_path: Path, seed_content: bytes
                 read_everything(content)
                 if number % 4 == 0:
                     path.write_bytes(content)
-                    record = read_meta(path)
-                    table = read_shard_table(path, record)
-                    for site, column in table.columns.items():
-                        read_column(path, column, step=0, site=site)
+                    ds = open_dataset(path)
+                    for site in ds.sites.index:
+                        ds.activations(site, step=ds.steps.index[0])
             except DataError:
                 refused += 1
     assert refused > COUNT // 20
