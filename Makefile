@@ -102,10 +102,11 @@ test-hostile: wheel ## open 10,000 mutated shards, and find 1,000 flipped bits a
 	OUTCROP_MUTATIONS=10000 OUTCROP_FLIPS=1000 OUTCROP_CUTS=200 "$(SITE)/bin/python" -P -m pytest tests/data/hostile $(PYTEST_ARGS)
 
 .PHONY: train-zoo
-train-zoo: $(DEMO_STAMP) ## train the shipped models again (about an hour on two cores; goes on after a kill)
+train-zoo: $(DEMO_STAMP) ## train the shipped models again (about three hours on two cores; goes on after a kill)
 	"$(BIN)/python" -m outcrop.zoo.training --out build/zoo
+	for family in dit gan vae; do "$(BIN)/python" -m "outcrop.zoo.training.$$family" --out "build/zoo/$$family"; done
 	mkdir -p zoo/models
-	cp -R build/zoo/models/. zoo/models/
+	cp -R build/zoo/models/. build/zoo/{dit,gan,vae}/models/. zoo/models/
 
 .PHONY: clean
 clean: ## remove the environment, caches and build products; runs/ and the training in build/zoo stay

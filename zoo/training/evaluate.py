@@ -1,4 +1,4 @@
-"""Measure the shipped text-to-image model and write its card.
+"""Measure a shipped model (``--model outcrop:unet`` by default) and write its card.
 
 Run as ``python -m outcrop.zoo.training.evaluate --out docs/models``.
 
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcrop.capture.modules import ModuleSource
 from outcrop.capture.source import DiffusersSource, open_source
 from outcrop.data.samples import Sample
 from outcrop.zoo.oracle import Oracle, load_oracle, load_pair_oracle
@@ -26,6 +27,7 @@ from outcrop.zoo.pairs import RELATIONS, PairScene, as_shown, draw_pairs, render
 from outcrop.zoo.prompts import write_pair_prompt, write_prompt
 from outcrop.zoo.scenes import COLOURS, CONTENTS, LABELS, LAYOUTS, STYLES, Scene, draw_scenes, render
 from outcrop.zoo.training.card import write_card
+from outcrop.zoo.training.families import ABOUT, describe, redraw, write_family_card
 
 LOG = logging.getLogger(__name__)
 PROPERTIES = ("content", "style", "layout")
@@ -60,8 +62,8 @@ def wilson(hits: Hits) -> tuple[float, float, float]:
     return share, float(centre - half), float(centre + half)
 
 
-def summary(one: Evaluation, two: Evaluation) -> dict[str, Any]:
-    """Plain numbers for ``json``: pictures of one object, and of two."""
+def summary(one: Evaluation) -> dict[str, Any]:
+    """Plain numbers for ``json``: pictures of one object."""
     classes = {
         name: {value: float(one.hits(name)[one.table[name] == value].mean()) for value in LABELS[name]}
         for name in PROPERTIES
@@ -73,12 +75,24 @@ def summary(one: Evaluation, two: Evaluation) -> dict[str, Any]:
         "agreement": {name: wilson(one.hits(name)) for name in PROPERTIES} | {"all": wilson(one.hits(*PROPERTIES))},
         "by_class": classes,
         "oracle_on_held_out_renders": one.oracle,
-        "pairs": {
-            "images": len(two.table),
-            "agreement": pair_agreement(two),
-            "oracle_on_held_out_renders": two.oracle,
-        },
     }
+
+
+def pair_summary(two: Evaluation) -> dict[str, Any]:
+    """The same for pictures of two objects."""
+    found = {"images": len(two.table), "agreement": pair_agreement(two), "oracle_on_held_out_renders": two.oracle}
+    return {"pairs": found}
+
+
+def family_summary(name: str, one: Evaluation) -> dict[str, Any]:
+    """The same for another family, with what the oracle is sure of, and, for the VAE, how well it redraws."""
+    figures = summary(one) | describe(one.table)
+    if name == "vae":
+        scenes = draw_scenes(HELD_OUT, seed=999)
+        read = load_oracle().read(redraw(render(scenes).images))
+        right = {key: np.array([getattr(scene, key) for scene in scenes]) == read[key][0] for key in PROPERTIES}
+        figures |= {"redrawn_images": HELD_OUT, "redrawn": {key: wilson(hits) for key, hits in right.items()}}
+    return figures
 
 
 def pair_agreement(two: Evaluation) -> dict[str, tuple[float, float, float]]:
@@ -133,7 +147,7 @@ def evaluate_two(model: str, *, seed: int = 60_000) -> Evaluation:
 
 
 def _evaluate(
-    source: DiffusersSource,
+    source: DiffusersSource | ModuleSource,
     prompts: Sequence[str],
     seeds: Sequence[int],
     shown: Sequence[object],
@@ -142,9 +156,10 @@ def _evaluate(
 ) -> Evaluation:
     """Generate, and set what the oracle reads beside the labels in ``shown``."""
     samples = [Sample(id="0" * 16, prompt=prompt, seed=seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+    steps, guidance = (1, 1.0) if isinstance(source, ModuleSource) else (STEPS, GUIDANCE)
     parts = []
     for start in range(0, len(samples), BATCH):
-        parts.append(source.generate(samples[start : start + BATCH], steps=STEPS, guidance=GUIDANCE))
+        parts.append(source.generate(samples[start : start + BATCH], steps=steps, guidance=guidance))
         LOG.info("generated %d of %d", min(start + BATCH, len(samples)), len(samples))
     images = np.concatenate(parts)
     table = pd.DataFrame({name: [getattr(scene, name) for scene in shown] for name in oracle.classes})
@@ -168,12 +183,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    one, two = evaluate_one(options.model, rounds=options.rounds), evaluate_two(options.model)
-    figures = summary(one, two)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "unet.json").write_text(json.dumps(figures, indent=1) + "\n")
-    write_card(figures, (one.table, one.images), (two.table, two.images), logs=options.logs, out=options.out)
-    LOG.info("agreement %s, of pairs %s", figures["agreement"], figures["pairs"]["agreement"])
+    name = options.model.removeprefix("outcrop:")
+    one = evaluate_one(options.model, rounds=options.rounds)
+    if name in ABOUT:
+        figures = family_summary(name, one)
+        write_family_card(name, figures, one.table, one.images, out=options.out)
+    else:
+        two = evaluate_two(options.model)
+        figures = summary(one) | pair_summary(two)
+        write_card(figures, (one.table, one.images), (two.table, two.images), logs=options.logs, out=options.out)
+    (options.out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    LOG.info("agreement %s", figures["agreement"])
 
 
 if __name__ == "__main__":
