@@ -5,7 +5,7 @@ covariance the loss has a near-diagonal curvature, and where there are more feat
 need only as many coordinates as there are rows (the dual). The rotation sees no label: all properties share it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ from scipy.linalg import eigh
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.floating]
+
+ROWS = 256
+"""Rows that are standardised at once: only a few of a large column are in memory a second time."""
 
 NEGLIGIBLE = 10.0
 """A direction counts as empty below this many rounding errors of the largest one."""
@@ -42,9 +45,8 @@ class Rotation:
         coef = (weights[:, :-1] @ self.basis.T) * self.inverse_scale
         return coef, weights[:, -1] - coef @ self.mean
 
-    def moved_from(self, other: "Rotation", weights: FloatArray) -> FloatArray:
-        """Weights (k, r + 1) that score as ``weights`` in the coordinates of ``other`` do, as far as this basis can."""
-        coef, intercept = other.raw_weights(weights)
+    def from_raw(self, coef: FloatArray, intercept: FloatArray) -> FloatArray:
+        """Weights (k, r + 1) that score as ``coef`` (k, d) and ``intercept`` (k,) of raw features do, if any."""
         scaled = np.divide(coef, self.inverse_scale, out=np.zeros_like(coef), where=self.inverse_scale > 0)
         return np.concatenate([scaled @ self.basis, (intercept + coef @ self.mean)[:, None]], axis=1)
 
@@ -75,36 +77,48 @@ def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
 
     With ``standardise`` false the features are only centred.
     """
-    return _decompose(features, standardise=standardise)[0]
+    return _decompose(features, np.arange(len(features)), standardise=standardise)[0]
 
 
-def rotate(features: FloatArray, *, standardise: bool = True) -> tuple[Rotation, FloatArray]:
+def rotate(features: FloatArray) -> tuple[Rotation, FloatArray]:
     """The rotation of the training rows ``features`` (n, d), and their coordinates (r, n).
 
     With more features than rows the coordinates are the scaled eigenvectors of the rows' inner products, and cost no
     product of their own.
     """
-    rotation, standardised, coordinates = _decompose(features, standardise=standardise)
-    return rotation, rotation.basis.T @ standardised.T if coordinates is None else coordinates
+    rotation, coordinates = _decompose(features, np.arange(len(features)))
+    return rotation, rotation.coordinates(features) if coordinates is None else coordinates
 
 
-def _decompose(features: FloatArray, *, standardise: bool) -> tuple[Rotation, FloatArray, FloatArray | None]:
-    """The rotation, the standardised rows (n, d), and their coordinates where these are at hand."""
-    mean = features.mean(0, dtype=np.float64).astype(features.dtype)
-    scaled = features - mean
-    inverse_scale = _inverse_scale(features, scaled, standardise=standardise)
-    scaled *= inverse_scale
-    n, d = scaled.shape
+def _decompose(
+    features: FloatArray, index: NDArray[np.intp], *, standardise: bool = True
+) -> tuple[Rotation, FloatArray | None]:
+    """The rotation of the rows ``index`` of ``features``, and their coordinates where these are at hand."""
+    mean, inverse_scale = _standards(features, index, standardise=standardise)
+    n, d = len(index), features.shape[1]
     if d <= n:
-        spectrum, basis = _eigen(scaled.T @ scaled, n)
-        return Rotation(mean, inverse_scale, basis, np.maximum(spectrum, 0)), scaled, None
+        products = np.zeros((d, d), dtype=features.dtype)
+        for _, part in _parts(features, index):
+            standardised = (part - mean) * inverse_scale
+            products += standardised.T @ standardised
+        spectrum, basis = _eigen(products, n)
+        return Rotation(mean, inverse_scale, basis, np.maximum(spectrum, 0)), None
+    scaled = features[index]
+    scaled -= mean
+    scaled *= inverse_scale
     spectrum, vectors = _eigen(scaled @ scaled.T, n)
     limits = np.finfo(features.dtype)
     keep = spectrum > NEGLIGIBLE * float(limits.eps) * max(float(spectrum[-1]), float(limits.tiny))
     spectrum, vectors = spectrum[keep], vectors[:, keep]
     lengths = np.sqrt(n * spectrum)
-    basis = scaled.T @ (vectors / lengths)
-    return Rotation(mean, inverse_scale, basis, spectrum), scaled, (vectors * lengths).T
+    return Rotation(mean, inverse_scale, scaled.T @ (vectors / lengths), spectrum), (vectors * lengths).T
+
+
+def _parts(features: FloatArray, index: NDArray[np.intp]) -> Iterator[tuple[slice, FloatArray]]:
+    """Copies of the rows ``index`` of ``features``, ``ROWS`` at a time, and their places in ``index``."""
+    for start in range(0, len(index), ROWS):
+        own = slice(start, start + ROWS)
+        yield own, features[index[own]]
 
 
 def _eigen(products: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
@@ -117,36 +131,56 @@ def _eigen(products: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
 def stack_designs(features: FloatArray, rotations: Sequence[Rotation], rows: BoolArray) -> FoldDesigns:
     """Coordinates of each of ``rows`` (f, n) of ``features`` (n, d) under its own of f or more ``rotations``."""
     width = max(len(rotation.spectrum) for rotation in rotations)
-    parts = (rotation.coordinates(features[own]) for rotation, own in zip(rotations[: len(rows)], rows, strict=True))
-    return _stack(parts, rotations[: len(rows)], rows, width=width)
+    return _stack(features, rotations[: len(rows)], rows, width=width, known=[None] * len(rows))
 
 
 def rotated_designs(features: FloatArray, rows: BoolArray) -> tuple[tuple[Rotation, ...], FoldDesigns]:
     """Rotations fitted to each of ``rows`` (f, n) of ``features`` (n, d), and the designs of these rows."""
-    found = [rotate(features[own]) for own in rows]
-    rotations = tuple(rotation for rotation, _ in found)
+    found = [_decompose(features, np.flatnonzero(own)) for own in rows]
+    rotations, known = tuple(rotation for rotation, _ in found), [coordinates for _, coordinates in found]
     width = max(len(rotation.spectrum) for rotation in rotations)
-    return rotations, _stack((coordinates for _, coordinates in found), rotations, rows, width=width)
+    return rotations, _stack(features, rotations, rows, width=width, known=known)
 
 
-def _stack(parts: Iterable[FloatArray], rotations: Sequence[Rotation], rows: BoolArray, *, width: int) -> FoldDesigns:
+def _stack(
+    features: FloatArray,
+    rotations: Sequence[Rotation],
+    rows: BoolArray,
+    *,
+    width: int,
+    known: Sequence[FloatArray | None],
+) -> FoldDesigns:
+    """The designs; ``known`` coordinates need not be worked out."""
     most, dtype = int(rows.sum(1).max()), rotations[0].spectrum.dtype
     coordinates = np.zeros((len(rows), width + 1, most), dtype=dtype)
     spectrum = np.zeros((len(rows), width + 1), dtype=dtype)
     index = np.zeros((len(rows), most), dtype=np.intp)
     coordinates[:, -1], spectrum[:, -1] = 1, 1
-    for f, (part, rotation) in enumerate(zip(parts, rotations, strict=True)):
+    for f, (rotation, at_hand) in enumerate(zip(rotations, known, strict=True)):
         own = np.flatnonzero(rows[f])
         index[f, : len(own)] = own
-        coordinates[f, : len(part), : len(own)] = part
-        spectrum[f, : len(part)] = rotation.spectrum
+        target = coordinates[f, : len(rotation.spectrum), : len(own)]
+        if at_hand is not None:
+            target[:] = at_hand
+        else:
+            for places, part in _parts(features, own):
+                target[:, places] = rotation.coordinates(part)
+        spectrum[f, : len(rotation.spectrum)] = rotation.spectrum
     return FoldDesigns(coordinates, spectrum, index, np.arange(most) < rows.sum(1)[:, None])
 
 
-def _inverse_scale(features: FloatArray, centred: FloatArray, *, standardise: bool) -> FloatArray:
-    """1 / standard deviation, 0 for a feature that varies by no more than rounding."""
-    scale = np.sqrt(np.einsum("nd,nd->d", centred, centred, dtype=np.float64) / len(centred))
-    rounding = NEGLIGIBLE * np.finfo(features.dtype).eps * np.abs(features).max(0)
-    varies = scale > rounding
+def _standards(features: FloatArray, index: NDArray[np.intp], *, standardise: bool) -> tuple[FloatArray, FloatArray]:
+    """Mean and 1 / standard deviation (d,) of rows; 0 for a feature that varies by no more than rounding."""
+    n, d = len(index), features.shape[1]
+    total, squares, largest = np.zeros(d), np.zeros(d), np.zeros(d)
+    for _, part in _parts(features, index):
+        total += part.sum(0, dtype=np.float64)
+        largest = np.maximum(largest, np.maximum(part.max(0), -part.min(0)))
+    mean = (total / n).astype(features.dtype)
+    for _, part in _parts(features, index):
+        centred = part - mean
+        squares += np.einsum("nd,nd->d", centred, centred, dtype=np.float64)
+    scale = np.sqrt(squares / n)
+    varies = scale > NEGLIGIBLE * np.finfo(features.dtype).eps * largest
     inverse = np.where(varies, 1 / np.where(varies, scale, 1), 0) if standardise else varies.astype(np.float64)
-    return inverse.astype(features.dtype)
+    return mean, inverse.astype(features.dtype)

@@ -20,8 +20,8 @@ from outcrop.probes.permutation import permutation_hits, permutation_p_value
 from outcrop.probes.problems import Problems, Scalar, pose
 from outcrop.probes.properties import IntArray, Target
 from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_codes, probabilities
-from outcrop.probes.splits import Splits
-from outcrop.probes.strengths import Choice, batch_of_designs, choose_strengths
+from outcrop.probes.splits import Fold, Splits
+from outcrop.probes.strengths import Choice, Raw, batch_of_designs, choose_strengths
 
 FIT_RULE = Rule(1e-4)
 CONTROL_RULE = Rule(1e-2)
@@ -78,39 +78,20 @@ def cross_validate(
     ``permuted``: codes of each target as of :func:`outcrop.probes.permutation.permuted_codes`, for p-values.
     ``portions`` (n,) as of :func:`outcrop.probes.online.deal_portions`, for code lengths.
     """
-    tasks = TaskStack.of(targets)
+    tasks, batch = TaskStack.of(targets), batch_of_designs(features)
     choice = choose_strengths(features, tasks, splits, strengths=strengths)
-    median = np.quantile(choice.strengths, 0.5, axis=0, method="lower")
-    draws = len(controls[0]) if controls else 0
-    shares = np.zeros((sum(tasks.sizes), len(features)), dtype=features.dtype)
-    predicted = np.zeros((1 + draws, len(targets), len(features)), dtype=np.int64)
-    hits = [np.zeros(len(codes), dtype=np.int64) for codes in permuted]
-    gaps = []
-    for first in range(0, len(splits.folds), batch_of_designs(features)):
-        own = slice(first, first + batch_of_designs(features))
-        rotations, designs = rotated_designs(features, np.stack([fold.train for fold in splits.folds[own]]))
-        tested = stack_designs(features, rotations, np.stack([fold.test for fold in splits.folds[own]]))
-        problems = pose(designs, tasks, strengths=choice.strengths[own])
-        fitted = minimise(problems, _start(problems, rotations, choice.near[own]), rule=FIT_RULE)
-        gaps.append(fitted.gap / fitted.objective)
-        logits = _test_logits(problems, fitted.solution, tested)
-        _by_sample(probabilities(logits, tasks), tested, result=shares)
-        _by_sample(predict_codes(logits, tasks), tested, result=predicted[0])
-        for draw in range(draws):
-            random = TaskStack.of([drawn[draw] for drawn in controls])
-            _by_sample(
-                _control_codes(designs, tested, random, choice.strengths[own]), tested, result=predicted[1 + draw]
-            )
-        for number, codes in enumerate(permuted):
-            hits[number] += permutation_hits(designs, tested, targets[number], codes)
-    weights, gap = _fit_all(features, tasks, median, choice)
+    draws = [TaskStack.of(drawn) for drawn in zip(*controls, strict=True)]
+    tested = list(zip(targets, permuted, strict=True)) if permuted else []
+    rows = _OutOfFold(features, tasks, choice, controls=draws, permuted=tested)
+    gaps = [rows.test(splits.folds, slice(at, at + batch)) for at in range(0, len(splits.folds), batch)]
+    weights, gap = _fit_all(features, tasks, choice)
     nothing = np.full(len(targets), np.nan)
-    p_values = [permutation_p_value(found, codes) for found, codes in zip(hits, permuted, strict=True)]
+    p_values = [permutation_p_value(found, codes) for found, codes in zip(rows.hits, permuted, strict=True)]
     lengths = nothing if portions is None else code_lengths(features, tasks, portions, strengths=strengths)
     return CellFit(
-        predicted[0],
-        predicted[1:].transpose(1, 0, 2),
-        _measure(shares, targets, tasks),
+        rows.predicted[0],
+        rows.predicted[1:].transpose(1, 0, 2),
+        _measure(rows.shares, targets, tasks),
         choice.strengths,
         weights,
         np.concatenate([*gaps, gap]),
@@ -119,24 +100,64 @@ def cross_validate(
     )
 
 
-def _fit_all(
-    features: FloatArray, tasks: TaskStack, strengths: Float64Array, choice: Choice
-) -> tuple[tuple[LinearWeights, ...], Float64Array]:
-    """The probes of all rows at ``strengths`` (t,), and their gaps (1, t) relative to the objective."""
+class _OutOfFold:
+    """What probes say of rows that they were not fitted on, filled in batch by batch of outer folds.
+
+    ``shares`` (c, n): probabilities; ``predicted`` (1 + draws, t, n): codes of the tasks and of each draw of controls;
+    ``hits``: for each of ``permuted`` (p,), rows that are right for each of its codes.
+    """
+
+    def __init__(
+        self,
+        features: FloatArray,
+        tasks: TaskStack,
+        choice: Choice,
+        *,
+        controls: Sequence[TaskStack],
+        permuted: Sequence[tuple[Target, IntArray]],
+    ) -> None:
+        self.features, self.tasks, self.choice, self.controls, self.permuted = (
+            features,
+            tasks,
+            choice,
+            controls,
+            permuted,
+        )
+        self.shares = np.zeros((sum(tasks.sizes), len(features)), dtype=features.dtype)
+        self.predicted = np.zeros((1 + len(controls), len(tasks.sizes), len(features)), dtype=np.int64)
+        self.hits = [np.zeros(len(codes), dtype=np.int64) for _, codes in permuted]
+
+    def test(self, folds: Sequence[Fold], batch: slice) -> Float64Array:
+        """Fit a batch of ``folds`` and predict their test rows; bounds (f, t) on the excess of their objectives."""
+        rotations, designs = rotated_designs(self.features, np.stack([fold.train for fold in folds[batch]]))
+        tested = stack_designs(self.features, rotations, np.stack([fold.test for fold in folds[batch]]))
+        strengths, near = self.choice.strengths[batch], self.choice.near[batch]
+        problems = pose(designs, self.tasks, strengths=strengths)
+        fitted = minimise(problems, _start(problems, rotations, near), rule=FIT_RULE)
+        logits = _test_logits(problems, fitted.solution, tested)
+        _by_sample(probabilities(logits, self.tasks), tested, result=self.shares)
+        _by_sample(predict_codes(logits, self.tasks), tested, result=self.predicted[0])
+        for draw, controls in enumerate(self.controls, start=1):
+            _by_sample(_control_codes(designs, tested, controls, strengths), tested, result=self.predicted[draw])
+        for number, (target, codes) in enumerate(self.permuted):
+            self.hits[number] += permutation_hits(designs, tested, target, codes)
+        return np.asarray(fitted.gap / fitted.objective)
+
+
+def _fit_all(features: FloatArray, tasks: TaskStack, choice: Choice) -> tuple[tuple[LinearWeights, ...], Float64Array]:
+    """The probes of all rows at the median strengths, and their gaps (1, t) relative to the objective."""
+    strengths = np.quantile(choice.strengths, 0.5, axis=0, method="lower")
     rotations, designs = rotated_designs(features, np.ones((1, len(features)), dtype=np.bool_))
     problems = pose(designs, tasks, strengths=strengths[None])
     fitted = minimise(problems, _start(problems, rotations, choice.near[:1]), rule=FIT_RULE)
     return _raw_weights(fitted.solution[0], rotations[0], tasks), fitted.gap / fitted.objective
 
 
-def _start(
-    problems: Problems, rotations: Sequence[Rotation], near: Sequence[tuple[Rotation, FloatArray]]
-) -> FloatArray:
-    """The weights ``near`` each design's own, moved into its coordinates."""
+def _start(problems: Problems, rotations: Sequence[Rotation], near: Sequence[Raw]) -> FloatArray:
+    """The weights ``near`` each design's own, in its coordinates."""
     start = problems.start_at_frequencies()
-    for own, rotation, (other, weights) in zip(start, rotations, near, strict=True):
-        lent = np.concatenate([weights[:, : len(other.spectrum)], weights[:, -1:]], axis=1)
-        moved = rotation.moved_from(other, lent)
+    for own, rotation, (coef, intercept) in zip(start, rotations, near, strict=True):
+        moved = rotation.from_raw(coef, intercept)
         own[:, : moved.shape[1] - 1], own[:, -1] = moved[:, :-1], moved[:, -1]
     return start
 

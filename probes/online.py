@@ -16,7 +16,7 @@ from outcrop.probes.path import follow
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
 from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, probabilities
-from outcrop.probes.strengths import PATH_RULE
+from outcrop.probes.strengths import PATH_RULE, batch_of_designs
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Portions end where these shares of the samples have been sent, to the next end of a group."""
@@ -50,7 +50,9 @@ def code_lengths(
     if not later:
         return evenly
     rows, sent = np.stack([portions < number for number in later]), np.stack([portions == number for number in later])
-    lengths = _path(features, tasks, rows, sent, strengths=strengths)
+    batch = batch_of_designs(features)
+    batches = [slice(first, first + batch) for first in range(0, len(rows), batch)]
+    lengths = np.concatenate([_path(features, tasks, rows[b], sent[b], strengths=strengths) for b in batches], axis=1)
     before = np.cumsum(lengths, axis=1) - lengths
     used = np.take_along_axis(lengths, before.argmin(0)[None], 0)[0].sum(0)
     return np.asarray((first + used) / np.maximum(known.sum(1), 1))

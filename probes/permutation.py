@@ -23,8 +23,8 @@ from outcrop.probes.softmax import Float64Array, FloatArray
 RIDGE = 0.1
 """Penalty of the ridge classifier, relative to the mean variance of the coordinates."""
 
-BATCH = 64
-"""Permutations fitted at once."""
+BATCH, BATCH_BYTES = 64, 4 * 2**20
+"""Permutations fitted at once: at most so many, and such that their indicators fill no more than this."""
 
 
 def permuted_codes(target: Target, groups: IntArray, prompts: IntArray, *, permutations: int, seed: int) -> IntArray:
@@ -60,8 +60,10 @@ def permutation_hits(designs: FoldDesigns, tested: FoldDesigns, target: Target, 
 
     ``designs`` are training rows of outer folds, ``tested`` their test rows in the same coordinates.
     """
-    batches = range(0, len(permuted), BATCH)
-    return np.concatenate([_hits(designs, tested, permuted[at : at + BATCH], len(target.classes)) for at in batches])
+    classes, row = len(target.classes), designs.coordinates.itemsize * designs.rows.shape[1]
+    batch = max(1, min(BATCH, BATCH_BYTES // (classes * row)))
+    batches = range(0, len(permuted), batch)
+    return np.concatenate([_hits(designs, tested, permuted[at : at + batch], classes) for at in batches])
 
 
 def permutation_p_value(hits: IntArray, permuted: IntArray) -> float:
@@ -80,7 +82,7 @@ def _hits(designs: FoldDesigns, tested: FoldDesigns, codes: IntArray, classes: i
         coordinates, spectrum = designs.coordinates[f, :-1], designs.spectrum[f, :-1]
         own = np.where(used, codes[:, rows], MISSING)
         indicators = (own[:, None] == np.arange(classes)[:, None]).astype(coordinates.dtype)
-        count = (own[0] != MISSING).sum()
+        count = int((own[0] != MISSING).sum())
         shares = indicators.sum(2, keepdims=True) / count
         indicators -= shares * (own != MISSING)[:, None]
         scale = count * (spectrum + RIDGE * max(float(spectrum.mean()), float(np.finfo(spectrum.dtype).tiny)))

@@ -1,17 +1,23 @@
 """The choice of each outer fold's strength, on folds inside its training rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.design import Rotation, rotated_designs, stack_designs
+from outcrop.probes.design import rotated_designs, stack_designs
 from outcrop.probes.lbfgs import Rule
 from outcrop.probes.path import Path
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
 from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, exponentials, predict_codes
 from outcrop.probes.splits import InnerFold, Splits
+
+Raw = tuple[FloatArray, FloatArray]
+"""Weights (c, d) and intercepts (c,) of raw features."""
+
+Lent = list[Raw]
+"""Of each strength that was tried."""
 
 SCORED_LOSS = 20.0
 """Validation losses of a row are cut off here: a class that the inner training rows lack must not count infinitely."""
@@ -41,43 +47,35 @@ class Choice:
 
     ``hits`` and ``losses`` (f, t, s): validated rows that are right, and their summed loss, for each task and strength,
     rising; -1 and inf past a path's end. ``strengths`` (f, t): those of most hits, the least loss deciding between
-    equals. ``near``: for each outer fold, a rotation fitted inside its training rows and weights (c, r + 1) in its
-    coordinates that are optimal there at these strengths.
+    equals. ``near``: for each outer fold, weights that are optimal for rows inside its training rows at
+    these strengths.
     """
 
     hits: IntArray
     losses: Float64Array
     strengths: Float64Array
-    near: tuple[tuple[Rotation, FloatArray], ...]
+    near: tuple[Raw, ...]
 
 
 def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Sequence[float]) -> Choice:
     """Follow ``strengths`` from strong penalty to weak on every inner fold of ``features`` (n, d).
 
     Accuracy decides, as it is what the sweep reports. In a balanced design the loss would ask for a stronger penalty:
-    on 42 cells of a small image generator it cost 2 points of accuracy on average, and 12 at most.
+    on 42 cells of a small image generator it cost 2 points of accuracy on average, and 12 at most. Batches of inner
+    folds are worked through one by one; only the last knows all sums, and can end early.
     """
     rising = np.asarray(sorted(strengths))
-    paths = list(_paths(features, tasks, splits))
-    shape = (len(splits.folds), len(tasks.sizes))
-    hits = np.full((*shape, len(rising)), -1)
-    losses = np.full(hits.shape, np.inf)
-    best, going = np.zeros(shape, dtype=np.intp), np.ones(shape, dtype=np.bool_)
-    for s, strength in enumerate(rising):
-        found = Validation.empty(shape)
-        for path in paths:
-            path.advance(float(strength), going, found)
-        hits[going, s], losses[going, s] = found.hits[going], found.losses[going]
-        most, least = (np.take_along_axis(values, best[:, :, None], 2)[:, :, 0] for values in (hits, losses))
-        better = going & ((s == 0) | (found.hits > most) | ((found.hits == most) & (found.losses < least)))
-        best[better] = s
-        going &= better | (found.unfitted >= SATURATED)
-        for path in paths:
-            path.keep(better)
-        if not going.any():
-            break
-    near = {own: kept for path in paths for own, kept in path.near().items()}
-    return Choice(hits, losses, rising[best], tuple(near[own] for own in range(len(splits.folds))))
+    found = Validation.empty((len(rising), len(splits.folds), len(tasks.sizes)))
+    batches = _batches(features, splits)
+    lent: dict[int, Lent] = {}
+    for number, (inner, lenders) in enumerate(batches):
+        path = _Path(features, tasks, inner, lenders)
+        lent |= path.follow(rising, found, last=number == len(batches) - 1)
+        del path  # before the next is built
+    best, _, tried = found.standing(len(rising))
+    near = tuple(_chosen(lent[own], best[own, tasks.owner]) for own in range(len(splits.folds)))
+    hits, losses = np.where(tried, found.hits, -1), np.where(tried, found.losses, np.inf)
+    return Choice(hits.transpose(1, 2, 0), losses.transpose(1, 2, 0), rising[best], near)
 
 
 def batch_of_designs(features: FloatArray) -> int:
@@ -87,7 +85,7 @@ def batch_of_designs(features: FloatArray) -> int:
 
 @dataclass(frozen=True)
 class Validation:
-    """Sums over inner folds for outer folds and tasks (f, t) at one strength; ``unfitted`` is the largest share of the
+    """Sums over inner folds for strengths, outer folds and tasks (s, f, t); ``unfitted`` is the largest share of the
     entropy that an objective is at.
     """
 
@@ -96,14 +94,31 @@ class Validation:
     unfitted: Float64Array
 
     @classmethod
-    def empty(cls, shape: tuple[int, int]) -> "Validation":
+    def empty(cls, shape: tuple[int, ...]) -> "Validation":
         return cls(np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape))
 
+    def at(self, s: int) -> "Validation":
+        """A view of one strength."""
+        return Validation(self.hits[s], self.losses[s], self.unfitted[s])
 
-def _paths(features: FloatArray, tasks: TaskStack, splits: Splits) -> Iterator["_Path"]:
-    """Batches of inner folds; each outer fold takes the weights near its own from the first inner fold it uses."""
+    def standing(self, count: int) -> tuple[IntArray, BoolArray, BoolArray]:
+        """After ``count`` strengths: the best of them (f, t), which paths go on, which strengths (s, f, t) count."""
+        best = np.zeros(self.hits.shape[1:], dtype=np.int64)
+        going, tried = np.ones(best.shape, dtype=np.bool_), np.zeros(self.hits.shape, dtype=np.bool_)
+        for s in range(count):
+            most, least = (np.take_along_axis(values, best[None], 0)[0] for values in (self.hits, self.losses))
+            won = (self.hits[s] > most) | ((self.hits[s] == most) & (self.losses[s] < least))
+            better, tried[s] = going & (won | (s == 0)), going
+            best[better] = s
+            going = going & (better | (self.unfitted[s] >= SATURATED))
+        return best, going, tried
+
+
+def _batches(features: FloatArray, splits: Splits) -> list[tuple[Sequence[InnerFold], dict[int, int]]]:
+    """Batches of inner folds, and of each those whose weights an outer fold takes: from the first that it uses."""
     batch = batch_of_designs(features)
     served: set[int] = set()
+    found = []
     for first in range(0, len(splits.inner), batch):
         inner = splits.inner[first : first + batch]
         lenders: dict[int, int] = {}
@@ -112,7 +127,15 @@ def _paths(features: FloatArray, tasks: TaskStack, splits: Splits) -> Iterator["
                 if own not in served:
                     served.add(own)
                     lenders[own] = number
-        yield _Path(features, tasks, inner, lenders)
+        found.append((inner, lenders))
+    return found
+
+
+def _chosen(lent: Lent, best: IntArray) -> Raw:
+    """Of the weights of each strength those of the strengths ``best`` (c,) of each column."""
+    coefs, intercepts = (np.stack(values) for values in zip(*lent, strict=True))
+    columns = np.arange(len(best))
+    return coefs[best, columns], intercepts[best, columns]
 
 
 class _Path:
@@ -138,8 +161,22 @@ class _Path:
             for f, fold in enumerate(inner)
         ]
         self.lenders = lenders
-        self.rotations = {number: rotations[number] for number in lenders.values()}
-        self.kept = {own: self.path.solution[number].copy() for own, number in lenders.items()}
+        self.rotations = rotations
+        self.kept: dict[int, Lent] = {own: [] for own in lenders}
+
+    def follow(self, rising: Float64Array, found: Validation, *, last: bool) -> dict[int, Lent]:
+        """Add each strength's sums to ``found``; the ``last`` batch ends early where nothing is left to find.
+
+        For each outer fold that this batch lends to: the weights of each strength that was tried.
+        """
+        going = np.ones(found.hits.shape[1:], dtype=np.bool_)
+        for s, strength in enumerate(rising):
+            self.advance(float(strength), going, found.at(s))
+            if last:
+                going = found.standing(s + 1)[1]
+            if not going.any():
+                break
+        return self.kept
 
     def advance(self, strength: float, going: BoolArray, found: Validation) -> None:
         """Go on to ``strength`` for outer folds and tasks (f, t) still ``going``, and add to ``found``."""
@@ -155,13 +192,7 @@ class _Path:
                 found.hits[own] += right[f][:, validated].sum(1)
                 found.losses[own] += losses[f][:, validated].sum(1, dtype=np.float64)
                 found.unfitted[own] = np.maximum(found.unfitted[own], unfitted[f])
-
-    def keep(self, better: BoolArray) -> None:
-        """Keep the present weights for the outer folds and tasks (f, t) that are ``better`` off with them."""
         for own, number in self.lenders.items():
-            columns = better[own, self.problems.tasks.owner]
-            self.kept[own][columns] = self.path.solution[number, columns]
-
-    def near(self) -> dict[int, tuple[Rotation, FloatArray]]:
-        """For each outer fold that this batch lends to: rotation, and weights (c, r + 1) in its coordinates."""
-        return {own: (self.rotations[number], self.kept[own]) for own, number in self.lenders.items()}
+            width, weights = len(self.rotations[number].spectrum), self.path.solution[number]
+            unpadded = np.concatenate([weights[:, :width], weights[:, -1:]], axis=1)
+            self.kept[own].append(self.rotations[number].raw_weights(unpadded))

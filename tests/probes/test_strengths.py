@@ -1,10 +1,19 @@
 """The strength is chosen inside the training folds, wherever on the path it predicts best."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
+import pytest
 
+import outcrop.probes.design
+import outcrop.probes.permutation
+import outcrop.probes.strengths
 from outcrop.probes.design import fit_rotation, stack_designs
 from outcrop.probes.lbfgs import Rule, minimise
+from outcrop.probes.logistic import cross_validate
+from outcrop.probes.online import deal_portions
+from outcrop.probes.permutation import permuted_codes
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import Target, encode
 from outcrop.probes.softmax import TaskStack
@@ -67,12 +76,12 @@ def test_the_lent_weights_are_near_the_outer_folds() -> None:
     x, target, splits = full_grid(nuisance=1.0, effect=1.0, seed=0)
     tasks = TaskStack.of([target])
     choice = choose_strengths(x, tasks, splits, strengths=(0.3,))
-    for fold, (other, weights) in zip(splits.folds, choice.near, strict=True):
+    for fold, (coef, intercept) in zip(splits.folds, choice.near, strict=True):
         rows = fold.train[None]
         rotation = fit_rotation(x[fold.train])
-        moved = rotation.moved_from(other, weights)
+        moved = rotation.from_raw(coef, intercept)
         designs = stack_designs(x, [rotation], rows)
-        same = weights[:, :-1] @ other.coordinates(x[fold.train]) + weights[:, -1:]
+        same = coef @ x[fold.train].T + intercept[:, None]
         np.testing.assert_allclose(moved @ designs.coordinates[0], same, atol=1e-3)
         problems = pose(designs, tasks, strengths=np.full((1, 1), 0.3))
         plain, near = (
@@ -80,3 +89,39 @@ def test_the_lent_weights_are_near_the_outer_folds() -> None:
             for start in (problems.start_at_frequencies(), moved[None])
         )
         assert near < plain
+
+
+def test_batches_choose_as_one_batch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for nuisance, effect in ((0.0, 20.0), (1.0, 1.0)):
+        x, target, splits = full_grid(nuisance=nuisance, effect=effect, seed=0)
+        monkeypatch.setattr(outcrop.probes.strengths, "DESIGN_BYTES", 2**30)
+        together = choose_strengths(x, TaskStack.of([target]), splits, strengths=STRENGTHS)
+        monkeypatch.setattr(outcrop.probes.strengths, "DESIGN_BYTES", 0)
+        apart = choose_strengths(x, TaskStack.of([target]), splits, strengths=STRENGTHS)
+        np.testing.assert_array_equal(apart.strengths, together.strengths)
+        np.testing.assert_array_equal(apart.hits, together.hits)
+        np.testing.assert_allclose(apart.losses, together.losses, rtol=1e-3)
+
+
+def test_peak_memory_is_three_columns_whatever_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that a cell of a sweep does, the column itself among it; several properties, controls and permutations."""
+    monkeypatch.setattr(outcrop.probes.strengths, "DESIGN_BYTES", 0)
+    monkeypatch.setattr(outcrop.probes.design, "ROWS", 64)
+    monkeypatch.setattr(outcrop.probes.permutation, "BATCH_BYTES", 2**16)
+    rng = np.random.default_rng(0)
+    groups = np.arange(1600) % 40
+    targets = [encode(pd.Series(rng.integers(3, size=1600)), name=name) for name in "abc"]
+    splits = make_splits(pd.DataFrame({"template": groups}), targets, group_by=("template",), folds=5, seed=0)
+    tests = [permuted_codes(target, groups, np.arange(1600), permutations=99, seed=0) for target in targets]
+    portions = deal_portions(groups, seed=0)
+    peaks = []
+    for strengths in ((1e-3,), (1e-4, 1e-3, 1e-2)):
+        tracemalloc.start()
+        column = rng.standard_normal((1600, 320), dtype=np.float32)
+        controls = [[target, target] for target in targets]
+        options = {"controls": controls, "permuted": tests, "portions": portions}
+        cross_validate(column, targets, splits, strengths=strengths, **options)
+        peaks.append(tracemalloc.get_traced_memory()[1] / column.nbytes)
+        tracemalloc.stop()
+    assert max(peaks) < 3
+    assert peaks[1] < 1.1 * peaks[0]
