@@ -114,7 +114,7 @@ class Validation:
         return best, going, tried
 
 
-def _batches(features: FloatArray, splits: Splits) -> list[tuple[Sequence[InnerFold], dict[int, int]]]:
+def _batches(features: FloatArray, splits: Splits) -> list[tuple[tuple[InnerFold, ...], dict[int, int]]]:
     """Batches of inner folds, and of each those whose weights an outer fold takes: from the first that it uses."""
     batch = batch_of_designs(features)
     served: set[int] = set()
