@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from outcrop.capture.attention import AttentionWatcher
 from outcrop.capture.attention_call import AttentionCall
+from outcrop.capture.baselines import INPUTS, UNTRAINED, reduction_of
 from outcrop.capture.guidance import DOUBLED, PARTS, UNGUIDED, GuidanceLayout, Half, Part
 from outcrop.capture.outputs import batch_rows
 from outcrop.capture.reduction import Reduction
@@ -52,10 +53,19 @@ class Recorder:
         self._fresh: set[str] = set()
         self._fresh_inside: set[str] = set()
         self._samples, self._call, self._rows = 0, -1, 0
+        self._untrained: nn.Module | None = None
+
+    def accompany(self, untrained: nn.Module) -> "Recorder":
+        """Give a copy of the model what the model is given, at the recorded steps; its sites begin ``untrained.``."""
+        self._untrained = untrained
+        return self
 
     def __enter__(self) -> "Recorder":
         modules = dict(self._model.named_modules())
-        unknown = [site.read_at.module for site in self._sites if site.read_at.module not in modules]
+        if self._untrained is not None:
+            modules |= {f"{UNTRAINED}.{name}": module for name, module in self._untrained.named_modules()}
+        places = {*modules, INPUTS}
+        unknown = [site.read_at.module for site in self._sites if site.read_at.module not in places]
         if unknown:
             raise InputError(
                 f"{type(self._model).__name__} has no module {unknown[0]!r}.{near_misses(unknown[0], modules)}"
@@ -67,7 +77,17 @@ class Recorder:
                 "guidance scale above 1 where guidance is a second prediction, or use half='cond'."
             )
         self._handles.append(self._model.register_forward_pre_hook(self._count, with_kwargs=True))
+        if self._untrained is not None:
+            self._handles.append(self._model.register_forward_pre_hook(self._run_copy, with_kwargs=True))
         for module, sites in self._sites_of.items():
+            if module == INPUTS:
+                read = self._hook(module, sites)
+                self._handles.append(
+                    self._model.register_forward_pre_hook(
+                        lambda own, args, kwargs, read=read: read(own, None, (args, kwargs)), with_kwargs=True
+                    )
+                )
+                continue
             self._handles.append(modules[module].register_forward_hook(self._hook(module, sites)))
         watched = {name: modules[name] for name in self._inside}
         self._watcher = AttentionWatcher(watched, self._keep_inside, wanted=self._is_recorded)
@@ -110,6 +130,11 @@ class Recorder:
     def _is_recorded(self) -> bool:
         return (self._layout or UNGUIDED).step_of(self._call) in self._steps
 
+    def _run_copy(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._untrained is not None and (self._layout or UNGUIDED).step_of(self._call) in self._steps:
+            with torch.no_grad():
+                self._untrained(*args, **kwargs)
+
     def _hook(self, module: str, sites: Sequence[Site]) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if module not in self._fresh or not self._is_recorded():
@@ -140,7 +165,7 @@ class Recorder:
                 continue
             first = parts.index(part) * self._samples
             kept = self._read(site, output, slice(first, first + self._samples))
-            planes.append(site.reduce(self._reduction, kept).to(getattr(torch, self._dtype), copy=True).cpu())
+            planes.append(site.reduce(reduction_of(site, self._reduction), kept).to(getattr(torch, self._dtype), copy=True).cpu())
 
     def _read(self, site: Site, output: Any, kept: slice) -> Tensor:
         """(sample, *feature), still part of the model's own tensors."""

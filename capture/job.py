@@ -8,6 +8,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.capture import baselines
 from outcrop.capture.blank import check_patterns
 from outcrop.capture.guidance import UNGUIDED, GuidanceLayout
 from outcrop.capture.hooks import Recorder
@@ -42,7 +43,7 @@ class Job:
 
     def recorder(self) -> Recorder:
         """A recorder of the sites and steps, to be opened."""
-        return Recorder(
+        recorder = Recorder(
             self.source.denoiser,
             self.sites,
             steps=self.steps,
@@ -51,6 +52,9 @@ class Job:
             half=self.spec.half,
             layout=self.layout,
         )
+        if baselines.UNTRAINED in self.spec.sites:
+            recorder.accompany(baselines.untrained_copy(self.source.denoiser))
+        return recorder
 
     def record(
         self, recorder: Recorder, batch: Sequence[Sample]
@@ -80,7 +84,7 @@ class Request:
         spec = self.spec
         steps = evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)  # other parts run once an image
         job = Job(spec, self.source, (), steps, self.guidance)
-        sites = select_sites(self.source.sites(**job.options), spec.sites)
+        sites = _chosen_sites(job)
         prompts = list(dict.fromkeys(sample.prompt for sample in self.plan.samples))[:2]
         layout = self.source.guidance_layout(self.guidance, prompts, **job.options)
         return replace(job, sites=tuple(sites), layout=layout)
@@ -90,7 +94,7 @@ def open_request(spec: CaptureSpec, *, device: str | None = None) -> Request:
     """Check what can be told without a run, the quickest first. ``device`` overrides."""
     check_labels(spec.prompts.expand())
     if spec.part == "denoiser":
-        check_patterns(spec.model, spec.sites)
+        check_patterns(spec.model, baselines.of_the_model(spec.sites))
     source = open_source(spec.model, device=device or spec.device, part=spec.part)
     guidance = source.default_guidance if spec.guidance is None else spec.guidance
     if spec.half != "cond" and max(guidance, spec.true_cfg or 1) <= 1:
@@ -105,6 +109,17 @@ def prepare(spec: CaptureSpec, *, device: str | None = None) -> tuple[Job, Plan]
     """A capture that is ready to run. Raises :class:`InputError` for everything that can be wrong with a request."""
     request = open_request(spec, device=device)
     return request.job(), request.plan
+
+
+def _chosen_sites(job: Job) -> list[Site]:
+    """The sites of the specification, with baselines where they are among them."""
+    with baselines.watched_inputs(job.source.denoiser) as inputs:
+        sites = job.source.sites(**job.options)
+    patterns = [pattern for pattern in job.spec.sites if pattern != baselines.UNTRAINED]
+    if baselines.wanted(patterns):
+        sites = [*inputs.sites, *sites]
+    chosen = select_sites(sites, patterns)
+    return baselines.with_untrained(chosen) if len(patterns) < len(job.spec.sites) else chosen
 
 
 def describe(job: Job, plan: Plan) -> DatasetRecord:
@@ -138,7 +153,8 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
 def _stored_shape(job: Job, site: Site) -> tuple[int, ...]:
     import torch
 
-    reduced = site.reduce(Reduction.parse(job.spec.reduction), torch.zeros((1, *site.shape)))
+    reduction = baselines.reduction_of(site, Reduction.parse(job.spec.reduction))
+    reduced = site.reduce(reduction, torch.zeros((1, *site.shape)))
     halves = (2,) if job.spec.half == "both" else ()
     return (*halves, *reduced.shape[1:])
 

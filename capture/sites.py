@@ -19,6 +19,7 @@ GROUPS: dict[str, frozenset[str]] = {
     "feed-forwards": frozenset({"feed-forward"}),
     "skips": frozenset({"skip"}),
     "heads": frozenset({"head"}),
+    "baselines": frozenset({"baseline"}),
 }
 ROLES = frozenset().union(*GROUPS.values()) | {
     "transformer-block",

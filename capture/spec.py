@@ -27,7 +27,8 @@ class SeedPlan(BaseModel):
 class CaptureSpec(BaseModel):
     """Everything that decides what a capture puts on disk.
 
-    ``sites`` are globs over site names, roles or groups (``blocks``, ``attentions``, ``resnets``, ``all``).
+    ``sites`` are globs over site names, roles or groups (``blocks``, ``attentions``, ``resnets``, ``all``);
+    ``baselines`` adds what the denoiser is given, ``untrained`` a copy with random weights.
     ``record`` is how many of the ``steps`` are recorded, evenly spaced with the first and the last (all, if left out).
     ``part`` is what is recorded: the denoiser, or once an image ``text_encoder``, ``vae`` (its decoder), ...
     ``guidance`` is the scale of classifier-free guidance (the pipeline's own default, if left out). ``true_cfg`` is

@@ -2,16 +2,18 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop.probes.checkpoint import Checkpoint
+from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.degenerate import FeatureCheck
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.logistic import CellFit, cross_validate
 from outcrop.probes.plan import Cell, Plan
+from outcrop.probes.usable import surprises
 from outcrop.probes.workers import cores, map_in_order
 
 WORTH_WORKERS = 6000
@@ -20,25 +22,58 @@ WORTH_WORKERS = 6000
 Progress = Callable[[int, int], None]
 """Called with the cells done and planned."""
 
-Fitted = tuple[CellFit, int]
-"""What became of a cell, and its number of features."""
+Columns = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""The features of a cell, and of what is given besides."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What became of a cell: its fit, its number of features, and the surprise (t, n) with what is given besides, in
+    bits, (t, 0) where nothing is.
+    """
+
+    fit: CellFit
+    width: int
+    surprise: NDArray[np.float64]
+
+
+class Kept(Protocol):
+    """Where finished cells are kept (:class:`outcrop.probes.checkpoint.Checkpoint`)."""
+
+    def has(self, number: int) -> bool: ...
+    def load(self, number: int) -> Fitted: ...
+    def store(self, number: int, fitted: Fitted) -> None: ...
 
 
 def fit_cells(
-    recording: Recording, plan: Plan, *, progress: Progress, check: FeatureCheck, checkpoint: Checkpoint | None = None
+    recording: Recording, plan: Plan, *, progress: Progress, check: FeatureCheck, kept: Kept | None = None
 ) -> list[Fitted]:
-    """Fit every cell of ``plan`` that ``checkpoint`` lacks; only this process reads the recording."""
-    found = {} if checkpoint is None else {n: checkpoint.load(n) for n in range(len(plan.cells)) if checkpoint.has(n)}
+    """Fit every cell of ``plan`` that ``kept`` lacks; only this process reads the recording."""
+    found = {} if kept is None else {n: kept.load(n) for n in range(len(plan.cells)) if kept.has(n)}
     missing = [number for number in range(len(plan.cells)) if number not in found]
     if found:
         progress(len(found), len(plan.cells))
     fits = _fit_missing(recording, plan, [plan.cells[number] for number in missing], check)
     for number, fitted in zip(missing, fits, strict=True):
         found[number] = fitted
-        if checkpoint is not None:
-            checkpoint.store(number, fitted)
+        if kept is not None:
+            kept.store(number, fitted)
         progress(len(found), len(plan.cells))
     return [found[number] for number in range(len(plan.cells))]
+
+
+def given_surprises(recording: Recording, plan: Plan) -> list[NDArray[np.float64]]:
+    """For each step the surprise (t, n) at the labels, in bits, of a probe of ``plan.spec.given`` alone."""
+    assert plan.spec.given is not None
+    found: list[NDArray[np.float64]] = []
+    before: NDArray[np.float32] | None = None
+    for step in plan.steps:
+        features = feature_matrix(recording, plan.spec.given, step=step)
+        same = before is not None and np.array_equal(features, before)
+        before = features
+        settings = {"strengths": plan.spec.strengths}
+        found.append(found[-1] if same else surprises(features, plan.targets, plan.splits, **settings))
+    return found
 
 
 def _fit_missing(recording: Recording, plan: Plan, cells: list[Cell], check: FeatureCheck) -> Iterator[Fitted]:
@@ -53,22 +88,42 @@ def _fit_missing(recording: Recording, plan: Plan, cells: list[Cell], check: Fea
     )
     worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
     last: Fitted | None = None
-    for fitted in map_in_order(fit, _columns(recording, cells, check), workers=cores() if worth else 1):
+    columns = _columns(recording, cells, check, given=plan.spec.given)
+    for fitted in map_in_order(fit, columns, workers=cores() if worth else 1):
         last = fitted or last
         assert last is not None, "the first column is never a repetition"
         yield last
 
 
-def _columns(recording: Recording, cells: list[Cell], check: FeatureCheck) -> Iterator[NDArray[np.float32] | None]:
+def _columns(
+    recording: Recording, cells: list[Cell], check: FeatureCheck, *, given: str | None
+) -> Iterator[Columns | None]:
     """The features of each cell; ``None`` where they are those of the cell before, as where a site has no steps."""
-    before: NDArray[np.float32] | None = None
+    before: Columns | None = None
     for site, step in cells:
         features = feature_matrix(recording, site, step=step)
-        check.update(site, step, features)
-        repeated = before is not None and np.array_equal(features, before)
-        before = features
-        yield None if repeated else features
+        if recording.sites.loc[site, "role"] != BASELINE:  # in these, constant features are a matter of course
+            check.update(site, step, features)
+        columns = (features, None if given is None else feature_matrix(recording, given, step=step))
+        repeated = before is not None and _equal(columns, before)
+        before = columns
+        yield None if repeated else columns
 
 
-def _fit_cell(features: NDArray[np.float32] | None, **settings: Any) -> Fitted | None:
-    return None if features is None else (cross_validate(features, **settings), features.shape[1])
+def _equal(first: Columns, second: Columns) -> bool:
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def _fit_cell(columns: Columns | None, **settings: Any) -> Fitted | None:
+    if columns is None:
+        return None
+    features, given = columns
+    targets, splits = settings["targets"], settings["splits"]
+    surprise = np.zeros((len(targets), 0))
+    if given is not None:
+        both = np.concatenate([given, features], axis=1)
+        surprise = surprises(both, targets, splits, strengths=settings["strengths"])
+    return Fitted(cross_validate(features, **settings), features.shape[1], surprise)

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import DataError
+from outcrop.probes.cells import Fitted
 from outcrop.probes.features import Recording
 from outcrop.probes.logistic import CellFit, LinearWeights
 from outcrop.probes.metrics import Metrics
@@ -37,17 +38,17 @@ class Checkpoint:
     def has(self, number: int) -> bool:
         return self._path(number).exists()
 
-    def load(self, number: int) -> tuple[CellFit, int]:
-        """The fit of cell ``number`` and its number of features. Raises :class:`DataError` for a damaged file."""
+    def load(self, number: int) -> Fitted:
+        """What became of cell ``number``. Raises :class:`DataError` for a damaged file."""
         path = self._path(number)
         try:
             return _from_arrays(load_file(path))
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise DataError(f"{path} is damaged: {error}. Remove it, and run `outcrop probe` again.") from error
 
-    def store(self, number: int, fitted: tuple[CellFit, int]) -> None:
+    def store(self, number: int, fitted: Fitted) -> None:
         """Raises :class:`~outcrop.data.errors.StorageError` when the disk refuses."""
-        write_atomic(self._path(number), save(_to_arrays(*fitted)))
+        write_atomic(self._path(number), save(_to_arrays(fitted)))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.safetensors"
@@ -70,8 +71,9 @@ def _identity(plan: Plan, recording: Recording) -> str:
     return digest.hexdigest()[:16]
 
 
-def _to_arrays(fit: CellFit, width: int) -> dict[str, NDArray[np.generic]]:
-    arrays: dict[str, NDArray[np.generic]] = {"width": np.array([width])}
+def _to_arrays(fitted: Fitted) -> dict[str, NDArray[np.generic]]:
+    fit = fitted.fit
+    arrays: dict[str, NDArray[np.generic]] = {"width": np.array([fitted.width]), "surprise": fitted.surprise}
     for field in dataclasses.fields(fit):
         if field.name not in COMPOSED:
             arrays[field.name] = np.ascontiguousarray(getattr(fit, field.name))
@@ -81,8 +83,9 @@ def _to_arrays(fit: CellFit, width: int) -> dict[str, NDArray[np.generic]]:
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _from_arrays(arrays: dict[str, Any]) -> tuple[CellFit, int]:
+def _from_arrays(arrays: dict[str, Any]) -> Fitted:
     simple = {f.name: arrays[f.name] for f in dataclasses.fields(CellFit) if f.name not in COMPOSED}
     metrics = tuple(Metrics(*map(float, row)) for row in arrays["metrics"])
     weights = tuple(LinearWeights(arrays[f"coef/{n}"], arrays[f"intercept/{n}"]) for n in range(len(metrics)))
-    return CellFit(metrics=metrics, weights=weights, **simple), int(arrays["width"][0])
+    fit = CellFit(metrics=metrics, weights=weights, **simple)
+    return Fitted(fit, int(arrays["width"][0]), arrays["surprise"])

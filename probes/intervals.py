@@ -1,6 +1,6 @@
 """Percentile intervals of out-of-fold accuracy from a bootstrap over groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,20 +32,49 @@ def group_intervals(
     doi:10.1080/00031305.2015.1089789, the expanded percentile interval). In simulations of 8 to 60 groups, 95 %
     intervals held the truth in 93 to 96 % of the trials (88 to 95 % without it).
     """
-    rng = np.random.default_rng(seed)
     values = np.asarray(scores, dtype=np.float64).T
-    means = []
+    means = [
+        weights @ values / weights.sum(1, keepdims=True) for weights in _draws(units, bootstraps=bootstraps, seed=seed)
+    ]
+    return _ends(np.concatenate(means), units, confidence=confidence)
+
+
+def ratio_intervals(
+    above: Float64Array,
+    below: Float64Array,
+    units: Sequence[IntArray],
+    *,
+    confidence: float,
+    bootstraps: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Lower and upper end of the interval of sum(``above``) / sum(``below``), (n,) each, as of
+    :func:`group_intervals`.
+    """
+    ratios = []
+    for weights in _draws(units, bootstraps=bootstraps, seed=seed):
+        under = weights @ below
+        ratios.append((weights @ above)[under > 0] / under[under > 0])
+    low, high = _ends(np.concatenate(ratios), units, confidence=confidence)
+    return float(low), float(high)
+
+
+def _draws(units: Sequence[IntArray], *, bootstraps: int, seed: int) -> Iterator[Float64Array]:
+    """Batches of how often each sample is drawn (b, n), without draws in which none is."""
+    rng = np.random.default_rng(seed)
+    n = len(units[0])
     for first in range(0, bootstraps, BATCH):
-        weights = np.ones((min(BATCH, bootstraps - first), len(values)))
+        weights = np.ones((min(BATCH, bootstraps - first), n))
         for codes in units:
             groups = np.unique(codes, return_inverse=True)[1]
             count = int(groups.max()) + 1
             weights *= rng.multinomial(count, np.full(count, 1 / count), size=len(weights))[:, groups]
-        total = weights.sum(1)
-        drawn = total > 0
-        means.append(weights[drawn] @ values / total[drawn, None])
+        yield weights[weights.sum(1) > 0]
+
+
+def _ends(drawn: Float64Array, units: Sequence[IntArray], *, confidence: float) -> tuple[Float64Array, Float64Array]:
     tail = _expanded((1 - confidence) / 2, groups=min(len(np.unique(codes)) for codes in units))
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return low, high
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.data.patterns import match_names
+from outcrop.data.patterns import match_names, near_misses
 from outcrop.probes.advice import split_or_advise
 from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording
 from outcrop.probes.grouping import grouped_columns
+from outcrop.probes.intervals import group_intervals
 from outcrop.probes.online import deal_portions
 from outcrop.probes.permutation import permuted_codes
 from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
@@ -37,6 +39,14 @@ class Plan:
     confounded: tuple[tuple[str, str], ...]
     aliased: tuple[tuple[str, int], ...]
 
+    def intervals(
+        self, scores: NDArray[np.floating] | NDArray[np.bool_], target: Target
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends (m,) of the intervals of the row means of ``scores`` (m, rows with a label of ``target``)."""
+        units = [unit.codes[target.known] for unit in self.splits.grouping.units]
+        spec = self.spec
+        return group_intervals(scores, units, confidence=spec.confidence, bootstraps=spec.bootstraps, seed=spec.seed)
+
     @property
     def cells(self) -> list[Cell]:
         """In the order in which they are fitted, and stand in the table."""
@@ -45,7 +55,13 @@ class Plan:
 
 def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     """Resolve ``spec`` against the tables of ``recording`` and split the samples. Raises :class:`InputError`."""
-    sites = match_names(spec.sites or ("*",), list(recording.sites.index), kind="Site")
+    added = getattr(recording, "added", ())
+    names = [name for name in recording.sites.index if name not in added]
+    sites = [*match_names(spec.sites or ("*",), names, kind="Site"), *added]
+    if spec.given is not None and spec.given not in recording.sites.index:
+        raise InputError(
+            f"given names {spec.given!r}, which is no site.{near_misses(spec.given, recording.sites.index)}"
+        )
     steps = tuple(int(step) for step in (recording.steps.index if spec.steps is None else spec.steps))
     absent = [step for step in steps if step not in recording.steps.index]
     if absent:

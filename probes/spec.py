@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from outcrop.data.errors import InputError
+from outcrop.probes.baselines import Baseline
 
 LEAST_FOLDS = 3
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -19,8 +20,10 @@ class ProbeSpec:
     ``"content * style"`` (by default template and seed, as far as they differ between samples);
     ``strengths``: scikit-learn's C, of which one is chosen inside each training fold;
     ``controls``: independent draws of the control task, of which the mean counts; ``permutations`` for p-values, none
-    by default; ``code_length``: also measure how many bits the labels cost; ``confidence`` and ``bootstraps`` of the
-    intervals. Raises :class:`InputError` for values that make no sense.
+    by default; ``code_length``: also measure how many bits the labels cost; ``baselines``: sites made from pictures,
+    prompts and lengths (:func:`outcrop.probes.baselines.with_baselines`); ``given``: a site (``baseline.prompt``, say),
+    over which the information that each other one adds is measured; ``confidence`` and ``bootstraps`` of the intervals.
+    Raises :class:`InputError` for values that make no sense.
     """
 
     properties: tuple[str, ...] | None = None
@@ -32,12 +35,14 @@ class ProbeSpec:
     controls: int = 2
     permutations: int = 0
     code_length: bool = False
+    baselines: tuple[Baseline, ...] = ()
+    given: str | None = None
     seed: int = 0
     confidence: float = 0.95
     bootstraps: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("properties", "sites", "steps", "group_by", "strengths"):
+        for name in ("properties", "sites", "steps", "group_by", "strengths", "baselines"):
             value = getattr(self, name)
             if isinstance(value, str):
                 raise InputError(

@@ -209,3 +209,12 @@ def _check_inner(outer: Sequence[Fold], inner: Sequence[InnerFold], *, grouping:
             f"{len(outer) - len(served)} of {len(outer)} folds leave no rows to choose the strength on once "
             f"{', '.join(grouping.apart)} are kept apart."
         )
+
+
+def majority_accuracy(target: Target, splits: Splits) -> float:
+    """Out-of-fold accuracy of the most frequent class of each training fold."""
+    right = 0
+    for fold in splits.folds:
+        guess = np.bincount(target.codes[fold.train & target.known]).argmax()
+        right += int((target.codes[fold.test & target.known] == guess).sum())
+    return right / int(target.known.sum())

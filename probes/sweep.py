@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcrop.probes.cells import Progress, fit_cells
+from outcrop.probes.baselines import ROLE as BASELINE
+from outcrop.probes.baselines import with_baselines
+from outcrop.probes.cells import Progress, fit_cells, given_surprises
 from outcrop.probes.checkpoint import Checkpoint
 from outcrop.probes.comparison import UNLABELLED, Outcomes
+from outcrop.probes.conditional import conditional_columns
 from outcrop.probes.degenerate import FeatureCheck
 from outcrop.probes.features import Recording
-from outcrop.probes.intervals import group_intervals
 from outcrop.probes.logistic import CellFit, LinearWeights
 from outcrop.probes.metrics import Metrics
 from outcrop.probes.permutation import adjusted
@@ -24,7 +26,7 @@ from outcrop.probes.plan import Plan, make_plan
 from outcrop.probes.progress import shown
 from outcrop.probes.properties import Target
 from outcrop.probes.spec import ProbeSpec
-from outcrop.probes.splits import Splits
+from outcrop.probes.splits import majority_accuracy
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
 
 __all__ = ["ProbeSpec", "probe"]
@@ -57,12 +59,20 @@ def probe(
     >>> from outcrop.data import open_dataset  # doctest: +SKIP
     >>> print(probe(open_dataset("runs/demo"), spec=ProbeSpec(steps=(0, 5))).to_text())  # doctest: +SKIP
     """
-    plan = make_plan(recording, spec or ProbeSpec())
-    checkpoint, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
+    spec = spec or ProbeSpec()
+    recording = with_baselines(recording, spec.baselines, sites=spec.sites)
+    plan = make_plan(recording, spec)
+    kept, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
     with shown(progress) as update:
-        fitted = fit_cells(recording, plan, progress=update, check=check, checkpoint=checkpoint)
+        fitted = fit_cells(recording, plan, progress=update, check=check, kept=kept)
     check.warn()
-    return _tabulate(recording, plan, [fit for fit, _ in fitted], widths=[width for _, width in fitted])
+    table = _tabulate(recording, plan, [own.fit for own in fitted], widths=[own.width for own in fitted])
+    if spec.given is not None:
+        columns = conditional_columns(
+            plan, given_surprises(recording, plan), np.stack([own.surprise for own in fitted], axis=1)
+        )
+        table = dataclasses.replace(table, frame=table.frame.assign(**columns))
+    return table
 
 
 def _tabulate(recording: Recording, plan: Plan, fits: Sequence[CellFit], *, widths: Sequence[int]) -> ProbeTable:
@@ -76,8 +86,10 @@ def _tabulate(recording: Recording, plan: Plan, fits: Sequence[CellFit], *, widt
     frame = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
     if plan.spec.permutations:
         frame["p_value"] = np.stack([fit.p_values for fit in fits], axis=1).reshape(-1)
-        frame["q_value"] = adjusted(frame["p_value"].to_numpy())
-        frame["q_value_dependent"] = adjusted(frame["p_value"].to_numpy(), dependent=True)
+        for own in (frame["role"] == BASELINE, frame["role"] != BASELINE):
+            p_values = frame.loc[own, "p_value"].to_numpy()
+            frame.loc[own, "q_value"] = adjusted(p_values)
+            frame.loc[own, "q_value_dependent"] = adjusted(p_values, dependent=True)
     if plan.spec.code_length:
         frame["code_length"] = np.stack([fit.code_lengths for fit in fits], axis=1).reshape(-1)
         frame["compression"] = np.log2(frame["classes"]) / frame["code_length"]
@@ -101,25 +113,23 @@ def _place(recording: Recording, site: str, step: int) -> dict[str, Any]:
 
 def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
     """Columns of one property over all cells."""
-    target, spec = plan.targets[number], plan.spec
-    known, units = target.known, plan.splits.grouping.units
+    target = plan.targets[number]
+    known = target.known
     correct = _correct([fit.predicted[number] for fit in fits], target)
     draws = [
         _correct([fit.controls[number, draw] for fit in fits], control)
         for draw, control in enumerate(plan.controls[number])
     ]
     control = np.stack(draws).mean(0)
-    codes = [unit.codes[known] for unit in units]
-    settings: dict[str, Any] = {"confidence": spec.confidence, "bootstraps": spec.bootstraps}
-    low, high = group_intervals(correct, codes, seed=spec.seed, **settings)
-    control_low, control_high = group_intervals(control, codes, seed=spec.seed, **settings)
+    low, high = plan.intervals(correct, target)
+    control_low, control_high = plan.intervals(control, target)
     lead = correct - control
-    lead_low, lead_high = group_intervals(lead, codes, seed=spec.seed, **settings)
+    lead_low, lead_high = plan.intervals(lead, target)
     return {
         "property": target.name,
         "n": int(known.sum()),
         "classes": len(target.classes),
-        "groups": len(np.unique(codes[0])),
+        "groups": len(np.unique(plan.splits.grouping.units[0].codes[known])),
         "group_by": plan.splits.grouping.name,
         "accuracy": correct.mean(1),
         "low": low,
@@ -136,15 +146,6 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         "selectivity_high": lead_high,
         "strength": [float(np.quantile(fit.strengths[:, number], 0.5, method="lower")) for fit in fits],
     }
-
-
-def majority_accuracy(target: Target, splits: Splits) -> float:
-    """Out-of-fold accuracy of the most frequent class of each training fold."""
-    right = 0
-    for fold in splits.folds:
-        guess = np.bincount(target.codes[fold.train & target.known]).argmax()
-        right += int((target.codes[fold.test & target.known] == guess).sum())
-    return right / int(target.known.sum())
 
 
 def _correct(predicted: Sequence[NDArray[np.int64]], target: Target) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import DataError
+from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.checkpoint import remove_unfinished
 from outcrop.probes.comparison import Outcomes, compare_cells
 from outcrop.probes.logistic import LinearWeights
@@ -37,9 +38,13 @@ CODED = ("code_length", "compression")
 """Columns of a sweep with code lengths: bits per sample, and how many times that an even code would take."""
 
 
+CONDITIONAL = ("given_bits", "adds", "adds_low", "adds_high")
+"""Columns of a sweep in which a site is given: what that tells, and what each other one adds to it, in bits."""
+
+
 @dataclass(frozen=True)
 class ProbeTable:
-    """``frame``: a row per property, site and step (``COLUMNS``, and ``PERMUTED`` and ``CODED`` if asked for).
+    """``frame``: a row per property, site and step (``COLUMNS``; ``PERMUTED``, ``CODED`` and ``CONDITIONAL`` if asked).
 
     The probes are fitted on all rows, in units of the raw features, so that row k of ``coef`` points towards
     ``provenance["classes"][property][k]``. ``provenance``: spec, data set, versions, what was grouped. ``outcomes``:
@@ -52,11 +57,12 @@ class ProbeTable:
     outcomes: Outcomes | None = None
 
     def best(self) -> pd.DataFrame:
-        """One row per property: its cell of highest accuracy, the earliest of equals.
+        """One row per property: its cell of highest accuracy, the earliest of equals; baselines do not compete.
 
         The accuracy is that of the best of many cells, and so is optimistic: expect less of this cell on new data.
         """
-        rows = self.frame.groupby("property", sort=False)["accuracy"].idxmax()
+        own = self.frame[self.frame["role"] != BASELINE]
+        rows = (self.frame if own.empty else own).groupby("property", sort=False)["accuracy"].idxmax()
         return self.frame.loc[rows].reset_index(drop=True)
 
     def compare(
@@ -72,6 +78,32 @@ class ProbeTable:
         settings: dict[str, Any] = {"confidence": confidence, "seed": seed}
         return compare_cells(self.frame, self.outcomes, property_name, site=site, step=step, **settings)
 
+    def baselines(self) -> pd.DataFrame:
+        """Accuracy of each baseline beside :meth:`best`: a row for each of its rows, at the same step.
+
+        Columns are the baselines' names; of those made for each site (``untrained``, ``norm``) that of the best site.
+        """
+        best = self.best()
+        accuracy = self.frame.set_index(["property", "site", "step"])["accuracy"]
+        names = self.frame.loc[self.frame["role"] == BASELINE, "site"].unique()
+        kinds = dict.fromkeys(name if name.startswith("baseline.") else name.split(".")[0] for name in names)
+        found = {
+            kind: [
+                accuracy.get((row.property, kind if "." in kind else f"{kind}.{row.site}", row.step), float("nan"))
+                for row in best.itertuples()
+            ]
+            for kind in kinds
+        }
+        return pd.DataFrame(found, index=best.index)
+
+    def to_xarray(self) -> Any:
+        """The table as an ``xarray.Dataset`` over property, site and step. Needs xarray (``pip install xarray``)."""
+        import xarray
+
+        order = {name: list(dict.fromkeys(self.frame[name])) for name in ("property", "site", "step")}
+        dataset = xarray.Dataset.from_dataframe(self.frame.set_index(["property", "site", "step"]))
+        return dataset.reindex(order)
+
     def to_text(self) -> str:
         """The best cell of each property as text for a terminal."""
         best = self.best()
@@ -81,8 +113,10 @@ class ProbeTable:
         shown["interval"] = [f"{low:.3f}-{high:.3f}" for low, high in zip(best["low"], best["high"], strict=True)]
         for name in ("chance", "majority", "control", "selectivity"):
             shown[name] = best[name].map("{:.3f}".format)
+        for kind, values in self.baselines().items():
+            shown[str(kind)] = values.map("{:.3f}".format)
         first = self.frame.iloc[0]
-        cells = len(self.frame) // len(best)
+        cells = int((self.frame["role"] != BASELINE).sum()) // len(best)
         return (
             f"{shown.to_string(index=False)}\n"
             f"Highest of {cells} cells per property (optimistic); {first['n']} samples, "

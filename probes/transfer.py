@@ -8,17 +8,14 @@ import numpy as np
 import pandas as pd
 
 from outcrop.data.errors import InputError
-from outcrop.probes.design import Rotation, fit_rotation, stack_designs
+from outcrop.probes.design import Rotation
 from outcrop.probes.features import Recording, feature_matrix
-from outcrop.probes.intervals import group_intervals
-from outcrop.probes.lbfgs import minimise
-from outcrop.probes.logistic import FIT_RULE
 from outcrop.probes.plan import Cell, Plan, make_plan
-from outcrop.probes.problems import pose
 from outcrop.probes.properties import Target
 from outcrop.probes.softmax import BoolArray, FloatArray, TaskStack
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.strengths import choose_strengths
+from outcrop.probes.usable import fit_folds
 
 
 def transfer_matrix(
@@ -78,10 +75,7 @@ class _Reader:
 def _fit(features: FloatArray, plan: Plan) -> _Reader:
     tasks = TaskStack.of(plan.targets)
     choice = choose_strengths(features, tasks, plan.splits, strengths=plan.spec.strengths)
-    rows = np.stack([fold.train for fold in plan.splits.folds])
-    rotations = [fit_rotation(features[train]) for train in rows]
-    problems = pose(stack_designs(features, rotations, rows), tasks, strengths=choice.strengths)
-    solution = minimise(problems, problems.start_at_frequencies(), rule=FIT_RULE).solution
+    _, solution, rotations = fit_folds(features, tasks, plan.splits, strengths=choice.strengths)
     coef = np.stack([_unrotated(own, rotation) for own, rotation in zip(solution, rotations, strict=True)])
     scales = tuple((rotation.mean, rotation.inverse_scale) for rotation in rotations)
     return _Reader(coef, solution[:, :, -1], scales)
@@ -107,9 +101,8 @@ def _hits(
 
 def _rows(cells: Sequence[Cell], right: BoolArray, plan: Plan) -> pd.DataFrame:
     """A row for each fitted cell, from ``right`` (cells, n)."""
-    known, spec = plan.targets[0].known, plan.spec
-    hits = right[:, known]
-    units = [unit.codes[known] for unit in plan.splits.grouping.units]
-    low, high = group_intervals(hits, units, confidence=spec.confidence, bootstraps=spec.bootstraps, seed=spec.seed)
+    target = plan.targets[0]
+    hits = right[:, target.known]
+    low, high = plan.intervals(hits, target)
     frame = pd.DataFrame(cells, columns=["site", "step"])
     return frame.assign(accuracy=hits.mean(1), low=low, high=high)

@@ -14,6 +14,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
+BASELINE = "baseline"
+"""The role of what is no site of the network: the latent, the prompt, the picture, an untrained copy."""
+
+
 @runtime_checkable
 class HasFrame(Protocol):
     """A result with a tidy ``frame``: one row per property, site and step (``outcrop.probes.table.ProbeTable``)."""
@@ -50,6 +54,7 @@ class HasSamples(Protocol):
 def read_frame(table: HasFrame | pd.DataFrame) -> pd.DataFrame:
     """The checked frame of ``table``.
 
+    Rows of baselines are left out where there are others: they have no place in the network.
     Raises ``InputError`` when the object has no frame, a column is missing, there are no rows, or a cell
     (property, site, step) occurs twice.
     """
@@ -59,6 +64,8 @@ def read_frame(table: HasFrame | pd.DataFrame) -> pd.DataFrame:
             f"expected a probe table (an object with a pandas `.frame`) or a DataFrame; got {type(table).__name__}. "
             "Pass the result of outcrop.probes.sweep.probe."
         )
+    if "role" in frame and (frame["role"] != BASELINE).any():
+        frame = frame[frame["role"] != BASELINE]
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise InputError(

@@ -191,6 +191,10 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--group-by", multiple=True, help="Sample columns that training and test never share.")
 @click.option("--folds", type=int)
 @click.option("--permutations", type=int, help="Refits with permuted labels, for p-values (default: none).")
+@click.option(
+    "--baseline", "baselines", multiple=True, help="Rows beside the sites: pixels, words, norms (may be repeated)."
+)
+@click.option("--given", help="Measure what each site adds to this one, in bits: baseline.prompt, baseline.words, ...")
 @click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")

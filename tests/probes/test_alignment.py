@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group, spearmanr
+from sklearn.cross_decomposition import CCA
 
 from outcrop.data.errors import InputError
-from outcrop.probes.alignment import alignment_matrix
+from outcrop.probes.alignment import alignment_by_size, alignment_matrix
 
-MEASURES = ("cka", "rbf-cka", "mutual-knn", "rsa", "procrustes")
+MEASURES = ("cka", "rbf-cka", "mutual-knn", "rsa", "procrustes", "svcca")
 N = 60
 
 
@@ -109,3 +110,31 @@ def test_a_matrix_of_two_lists_is_a_part_of_the_whole() -> None:
 def test_what_cannot_be_aligned_is_named(first: list[np.ndarray], settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         alignment_matrix(first, **settings)
+
+
+def test_svcca_is_the_mean_canonical_correlation_of_the_kept_directions() -> None:
+    kept = []
+    for x in sites(seed=4):
+        centred = x - x.mean(0)
+        left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+        kept.append(left[:, : 1 + int((np.cumsum(sizes**2) < 0.99 * (sizes**2).sum()).sum())])
+    cca = CCA(n_components=min(part.shape[1] for part in kept), max_iter=5000, tol=1e-10).fit(*kept)
+    scores = cca.transform(*kept)
+    expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(scores[0].T, scores[1].T, strict=True)])
+    assert alignment_matrix(sites(seed=4)[:1], sites(seed=4)[1:], measure="svcca")[0, 0] == pytest.approx(
+        expected, abs=1e-3
+    )
+
+
+def test_with_more_samples_what_is_shared_stays_and_what_is_not_falls() -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((400, 3))
+    x, y = (np.concatenate([shared, rng.standard_normal((400, 20))], axis=1) for _ in range(2))
+    curve = alignment_by_size(x, y, [40, 400], measure="svcca", repeats=5)
+    assert (curve["alignment"] > curve["unrelated"]).all()
+    assert curve["unrelated"].iloc[0] > 2 * curve["unrelated"].iloc[1]
+    debiased = alignment_by_size(x, y, [40, 400], repeats=5)
+    assert debiased["unrelated"].abs().max() < 0.1
+    assert (debiased["low"] <= debiased["alignment"]).all()
+    with pytest.raises(InputError, match=r"at most the 400 samples there are. Got \(500,\)"):
+        alignment_by_size(x, y, [500])

@@ -61,3 +61,12 @@ def test_what_cannot_be_read_is_named(table: ProbeTable, tmp_path: Path) -> None
     (tmp_path / "probes.json").write_text(json.dumps(record | {"format": 99}))
     with pytest.raises(DataError, match=r"format 99; this version of Outcrop reads format 1"):
         ProbeTable.load(tmp_path)
+
+
+def test_xarray_holds_the_same_numbers(table: ProbeTable) -> None:
+    pytest.importorskip("xarray")
+    cube = table.to_xarray()
+    assert cube["accuracy"].dims == ("property", "site", "step")
+    assert list(cube["site"].values) == ["mid", "up.1"]
+    row = table.frame[(table.frame["property"] == "style") & (table.frame["site"] == "up.1")].iloc[2]
+    assert float(cube["accuracy"].sel(property="style", site="up.1", step=2)) == row["accuracy"]

@@ -1,0 +1,92 @@
+"""Learning curves: how many samples a probe needs until a property is decodable."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcrop.data.errors import InputError
+from outcrop.probes.features import Recording, feature_matrix
+from outcrop.probes.logistic import cross_validate
+from outcrop.probes.plan import Plan, make_plan
+from outcrop.probes.properties import IntArray
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.splits import Fold, InnerFold, Splits, majority_accuracy
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+LEAST_ROWS = 2
+
+
+def learning_curve(
+    recording: Recording,
+    property_name: str,
+    *,
+    site: str,
+    step: int,
+    shares: Sequence[float] = SHARES,
+    spec: ProbeSpec | None = None,
+) -> pd.DataFrame:
+    """Accuracy out of fold with a share of the groups of each training fold, whole groups at a time.
+
+    The smaller shares are part of the larger ones; the test rows stay the same, and the strength is chosen again inside
+    each share. Rows: ``share``, ``samples`` (training rows, mean over folds), ``accuracy``, ``low``, ``high``,
+    ``chance``, ``majority``; :func:`samples_needed` reads off where it becomes decodable. Raises :class:`InputError`
+    for names that are not there and shares outside (0, 1].
+    """
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise InputError(f"shares must lie in (0, 1]. Got {tuple(shares)}.")
+    asked = dataclasses.replace(spec or ProbeSpec(), properties=(property_name,), sites=(site,), steps=(step,))
+    plan = make_plan(recording, asked)
+    features = feature_matrix(recording, site, step=step)
+    return pd.DataFrame([_point(features, plan, share) for share in sorted(shares)])
+
+
+def samples_needed(curve: pd.DataFrame) -> int | None:
+    """The least number of training samples from which on the interval lies above majority and chance; None if none."""
+    clear = (curve["low"] > curve[["majority", "chance"]].max(axis=1)).to_numpy()
+    stays = np.flip(np.logical_and.accumulate(np.flip(clear)))
+    return int(curve["samples"].to_numpy()[np.argmax(stays)]) if stays.any() else None
+
+
+def _point(features: NDArray[np.float32], plan: Plan, share: float) -> dict[str, float]:
+    target, spec = plan.targets[0], plan.spec
+    splits = thinned(plan.splits, _ranks(plan.splits.grouping.units[0].codes, seed=spec.seed), share=share)
+    predicted = cross_validate(features, [target], splits, strengths=spec.strengths).predicted[0]
+    known = target.known
+    right = (predicted == target.codes)[known]
+    low, high = plan.intervals(right[None], target)
+    return {
+        "share": share,
+        "samples": round(float(np.mean([(fold.train & known).sum() for fold in splits.folds]))),
+        "accuracy": float(right.mean()),
+        "low": float(low[0]),
+        "high": float(high[0]),
+        "chance": 1 / len(target.classes),
+        "majority": majority_accuracy(target, plan.splits),
+    }
+
+
+def thinned(splits: Splits, ranks: NDArray[np.float64], *, share: float) -> Splits:
+    """``splits`` with training and validation rows of ``ranks`` (n,), a number per group, below ``share`` alone."""
+    kept = ranks < share
+    folds = tuple(Fold(_enough(fold.train, kept), fold.test) for fold in splits.folds)
+    inner = tuple(
+        InnerFold(_enough(fold.train, kept), tuple((own, _enough(validated, kept)) for own, validated in fold.validate))
+        for fold in splits.inner
+    )
+    return dataclasses.replace(splits, folds=folds, inner=inner)
+
+
+def _enough(rows: NDArray[np.bool_], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows that are kept; all where fewer than two would be left."""
+    left: NDArray[np.bool_] = rows & kept
+    return left if left.sum() >= LEAST_ROWS else rows
+
+
+def _ranks(groups: IntArray, *, seed: int) -> NDArray[np.float64]:
+    """The place (n,) of each row's group in a random order, from 0 to below 1."""
+    count = int(groups.max()) + 1
+    order = np.random.default_rng([seed, 4]).permutation(count)
+    return np.asarray(order[groups] / count)

@@ -1,0 +1,65 @@
+"""Usable information: how many bits of a property a linear probe gets out of features, and out of more features.
+
+A cross-attention site may merely echo the prompt. What it *adds* is what the labels cost given the prompt, less what
+they cost given the prompt and the site (conditional probing: Hewitt, Ethayarajh, Liang and Manning 2021,
+arXiv:2109.09234; V-information: Xu et al. 2020, arXiv:2002.10689), both out of fold. It may be below 0: features that
+tell nothing more still have to be fitted.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from outcrop.probes.design import Rotation, fit_rotation, stack_designs
+from outcrop.probes.lbfgs import minimise
+from outcrop.probes.logistic import FIT_RULE
+from outcrop.probes.metrics import LEAST_PROBABILITY
+from outcrop.probes.problems import Problems, pose
+from outcrop.probes.properties import Target
+from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, probabilities
+from outcrop.probes.splits import Splits
+from outcrop.probes.strengths import choose_strengths
+
+
+def surprises(
+    features: FloatArray, targets: Sequence[Target], splits: Splits, *, strengths: Sequence[float]
+) -> Float64Array:
+    """Out-of-fold -log2 p of each label (t, n), 0 where there is none; features (n, d).
+
+    Strengths are those of least validation loss inside the training folds: here the loss is what counts.
+    """
+    tasks = TaskStack.of(targets)
+    losses = choose_strengths(features, tasks, splits, strengths=strengths).losses
+    chosen = np.asarray(sorted(strengths))[losses.argmin(2)]
+    problems, solution, rotations = fit_folds(features, tasks, splits, strengths=chosen)
+    tested = stack_designs(features, rotations, np.stack([fold.test for fold in splits.folds]))
+    shares = probabilities(solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
+    own = np.maximum(shares.reshape(-1)[tasks.label_index(tested.rows)].astype(np.float64), LEAST_PROBABILITY)
+    counted = tasks.known(tested.rows) & tested.used[:, None]
+    result = np.zeros((len(targets), len(features)))
+    for bits, index, used in zip(np.where(counted, -np.log2(own), 0), tested.rows, tested.used, strict=True):
+        result[:, index[used]] = bits[:, used]
+    return result
+
+
+def fit_folds(
+    features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Float64Array
+) -> tuple[Problems, FloatArray, list[Rotation]]:
+    """Fit all tasks on each outer fold's training rows at ``strengths`` (f, t): problems, weights and rotations."""
+    rows = np.stack([fold.train for fold in splits.folds])
+    rotations = [fit_rotation(features[train]) for train in rows]
+    problems = pose(stack_designs(features, rotations, rows), tasks, strengths=strengths)
+    solution = minimise(problems, problems.start_at_frequencies(), rule=FIT_RULE).solution
+    return problems, solution, rotations
+
+
+def frequency_surprises(targets: Sequence[Target], splits: Splits) -> Float64Array:
+    """:func:`surprises` of someone who knows the class frequencies of the training rows alone, (t, n)."""
+    result = np.zeros((len(targets), len(splits.dealt)))
+    for number, target in enumerate(targets):
+        for fold in splits.folds:
+            counts = np.bincount(target.codes[fold.train & target.known], minlength=len(target.classes))
+            shares = np.maximum(counts / counts.sum(), LEAST_PROBABILITY)
+            tested = fold.test & target.known
+            result[number, tested] = -np.log2(shares[target.codes[tested]])
+    return result

@@ -1,0 +1,48 @@
+"""Accuracy grows with the samples where there is something to learn, and stays at chance where there is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcrop.data.errors import InputError
+from outcrop.probes.grouping import form_groups
+from outcrop.probes.learning import learning_curve, samples_needed, thinned
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.splits import make_splits
+
+BRIEF = ProbeSpec(group_by=("template",), bootstraps=100, strengths=(0.01, 1.0))
+
+
+def test_a_curve_rises_where_a_property_stands_and_is_flat_where_not(new_recording) -> None:
+    made = new_recording(480, templates=48)
+    codes = pd.factorize(made.labels["content"], sort=True)[0]
+    rng = np.random.default_rng(0)
+    made.arrays["mid", 1] = (rng.standard_normal((480, 30)) + 2 * np.eye(30)[codes]).astype(np.float32)
+    there = learning_curve(made, "content", site="mid", step=1, shares=(0.1, 0.3, 1.0), spec=BRIEF)
+    assert there["samples"].tolist() == pytest.approx([38, 115, 384], abs=14)
+    assert (there["accuracy"].diff().dropna() > 0).all()
+    assert samples_needed(there) is not None
+    nowhere = learning_curve(made, "content", site="up.1", step=0, shares=(0.1, 1.0), spec=BRIEF)
+    assert nowhere["accuracy"].max() < 0.45
+    assert samples_needed(nowhere.assign(low=0.2)) is None
+
+
+def test_the_least_number_is_that_from_which_on_it_stays_clear() -> None:
+    curve = pd.DataFrame({"samples": [10, 20, 40, 80], "low": [0.6, 0.2, 0.6, 0.7], "majority": 0.5, "chance": 0.3})
+    assert samples_needed(curve) == 40
+
+
+def test_smaller_shares_are_part_of_larger_ones_and_tests_stay() -> None:
+    samples = pd.DataFrame({"template": np.arange(120) % 30, "seed": np.arange(120)})
+    splits = make_splits(samples, [], group_by=("template", "seed"), folds=5, seed=0)
+    codes = form_groups(samples, group_by=("template", "seed"), folds=5).units[0].codes
+    small, large = (thinned(splits, codes / 30, share=share) for share in (0.2, 0.6))
+    for fold, less, more in zip(splits.folds, small.folds, large.folds, strict=True):
+        assert not (less.train & ~more.train).any()
+        assert not (more.train & ~fold.train).any()
+        assert (less.test == fold.test).all()
+
+
+def test_shares_are_shares(recording) -> None:
+    with pytest.raises(InputError, match=r"shares must lie in \(0, 1\]. Got \(0, 2\)"):
+        learning_curve(recording, "content", site="mid", step=1, shares=(0, 2), spec=BRIEF)
