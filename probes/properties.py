@@ -16,6 +16,8 @@ IntArray = NDArray[np.int64]
 
 MISSING = -1
 MOST_CLASSES = 50
+REALISED = ":"
+"""Stands between a property and who says what the picture shows of it (:mod:`outcrop.data.labels`)."""
 CONFOUNDED = 0.95
 
 
@@ -66,9 +68,14 @@ def encode(values: pd.Series, *, name: str) -> Target:
 
 
 def warn_if_confounded(targets: Sequence[Target]) -> tuple[tuple[str, str], ...]:
-    """Warn of, and return, the pairs of properties whose Cramer's V exceeds 0.95."""
+    """Warn of, and return, the pairs of properties whose Cramer's V exceeds 0.95.
+
+    A prompted property and its realised counterparts (``content`` and ``content:oracle``) are meant to agree.
+    """
     pairs = []
     for first, second in itertools.combinations(targets, 2):
+        if _subject(first) == _subject(second):
+            continue
         association = cramers_v(first, second)
         if association > CONFOUNDED:
             pairs.append((first.name, second.name))
@@ -88,10 +95,12 @@ def warn_if_aliased(
     """Warn of properties that the others together determine in part, and return them with the ranks that they lack.
 
     Checked on the design matrix of all properties' indicators, as in an analysis of variance without interactions.
-    ``confounded`` pairs have been warned of and are passed over.
+    ``confounded`` pairs have been warned of and are passed over; so are realised counterparts of prompted properties.
     """
-    warned = {name for pair in confounded for name in pair}
-    checked = [target for target in targets if target.name not in warned]
+    passed = {name for pair in confounded for name in pair}
+    names = {target.name for target in targets}
+    passed |= {target.name for target in targets if _subject(target) != target.name and _subject(target) in names}
+    checked = [target for target in targets if target.name not in passed]
     both = np.logical_and.reduce([target.known for target in checked]) if checked else np.zeros(0, dtype=np.bool_)
     columns = [np.eye(len(target.classes))[target.codes[both]][:, 1:] for target in checked]
     aliased = []
@@ -112,6 +121,11 @@ def warn_if_aliased(
             stacklevel=4,
         )
     return tuple(aliased)
+
+
+def _subject(target: Target) -> str:
+    """The property that a realised label is about: ``content`` of ``content:oracle``."""
+    return target.name.split(REALISED)[0]
 
 
 def _rank(columns: Sequence[NDArray[np.float64]]) -> int:

@@ -15,7 +15,7 @@ from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import DataError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.checkpoint import remove_unfinished
-from outcrop.probes.comparison import Outcomes, compare_cells
+from outcrop.probes.comparison import Outcomes, compare_cells, compare_properties
 from outcrop.probes.logistic import LinearWeights
 
 FORMAT = 1
@@ -73,10 +73,21 @@ class ProbeTable:
         See :func:`outcrop.probes.comparison.compare_cells`. Raises :class:`InputError` for a cell that is not there,
         and :class:`DataError` for a table without outcomes.
         """
+        settings: dict[str, Any] = {"confidence": confidence, "seed": seed}
+        return compare_cells(self.frame, self._known_outcomes, property_name, site=site, step=step, **settings)
+
+    def compare_properties(self, first: str, second: str, *, confidence: float = 0.95, seed: int = 0) -> pd.DataFrame:
+        """What the picture shows against what was asked for: ``compare_properties("content:oracle", "content")``.
+
+        See :func:`outcrop.probes.comparison.compare_properties`; raises as :meth:`compare` does.
+        """
+        return compare_properties(self.frame, self._known_outcomes, first, second, confidence=confidence, seed=seed)
+
+    @property
+    def _known_outcomes(self) -> Outcomes:
         if self.outcomes is None:
             raise DataError(f"The table lacks {OUTCOMES}, which cells are compared by. Run `outcrop probe` again.")
-        settings: dict[str, Any] = {"confidence": confidence, "seed": seed}
-        return compare_cells(self.frame, self.outcomes, property_name, site=site, step=step, **settings)
+        return self.outcomes
 
     def baselines(self) -> pd.DataFrame:
         """Accuracy of each baseline beside :meth:`best`: a row for each of its rows, at the same step.

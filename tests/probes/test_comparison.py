@@ -72,3 +72,25 @@ def test_outcomes_survive_the_disk_and_are_missed_by_name(table: ProbeTable, tmp
 def test_a_cell_that_is_not_there_is_named(table: ProbeTable) -> None:
     with pytest.raises(InputError, match="no row of property 'content' at site 'middle', step 1"):
         table.compare("content", site="middle", step=1)
+
+
+def test_what_is_shown_against_what_was_asked_for(recording) -> None:
+    """The site follows the picture, which shows something else than the prompt in a third of the samples."""
+    rng = np.random.default_rng(0)
+    shown = recording.labels["content"].to_numpy().copy()
+    recording.labels["content:oracle"] = shown
+    asked = shown.copy()
+    strayed = rng.random(240) < 0.33
+    asked[strayed] = rng.permutation(asked[strayed])
+    recording.labels["content"] = asked
+    spec = ProbeSpec(group_by=("template",), sites=("mid",), bootstraps=20, strengths=(0.1,), controls=1)
+    table = probe(recording, spec=spec)
+    found = table.compare_properties("content:oracle", "content").set_index(["site", "step"])
+    assert found.loc[("mid", 1), "low"] > 0.05
+    assert found.loc[("mid", 1), "q_value"] < 0.05
+    assert found.loc[("mid", 0), "q_value"] > 0.05
+    accuracy = table.frame.set_index(["property", "step"])["accuracy"]
+    expected = accuracy["content:oracle", 1] - accuracy["content", 1]
+    assert found.loc[("mid", 1), "difference"] == pytest.approx(expected)
+    with pytest.raises(InputError, match=r"no property 'colour'. Properties: 'content'"):
+        table.compare_properties("colour", "content")

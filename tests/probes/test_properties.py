@@ -1,5 +1,7 @@
 """Label columns become classes."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from outcrop.data.errors import InputError
 from outcrop.probes.properties import (
     ConfoundedWarning,
+    Target,
     choose_targets,
     cramers_v,
     encode,
@@ -86,3 +89,13 @@ def test_free_properties_are_not_warned_of_nor_are_known_pairs_again() -> None:
     pair = [encode(pd.Series(codes), name="x"), encode(pd.Series(-codes), name="y")]
     assert warn_if_aliased([*free, *pair], confounded=[("x", "y")]) == ()
     assert warn_if_aliased(pair[:1]) == ()
+
+
+def test_what_was_asked_for_and_what_is_shown_may_agree() -> None:
+    codes = np.arange(60) % 3
+    targets = [Target(name, codes, ("a", "b", "c")) for name in ("content", "content:oracle")]
+    other = Target("style", np.arange(60) // 3 % 2, ("x", "y"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert warn_if_confounded([*targets, other]) == ()
+        assert warn_if_aliased([*targets, other]) == ()
