@@ -165,7 +165,8 @@ class Recorder:
                 continue
             first = parts.index(part) * self._samples
             kept = self._read(site, output, slice(first, first + self._samples))
-            planes.append(site.reduce(reduction_of(site, self._reduction), kept).to(getattr(torch, self._dtype), copy=True).cpu())
+            reduced = site.reduce(reduction_of(site, self._reduction), kept)
+            planes.append(reduced.to(getattr(torch, self._dtype), copy=True).cpu())
 
     def _read(self, site: Site, output: Any, kept: slice) -> Tensor:
         """(sample, *feature), still part of the model's own tensors."""

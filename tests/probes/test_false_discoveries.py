@@ -6,8 +6,6 @@ import pandas as pd
 from outcrop.probes.design import fit_rotation, stack_designs
 from outcrop.probes.permutation import adjusted, permutation_hits, permutation_p_value, permuted_codes
 from outcrop.probes.properties import encode
-from outcrop.probes.spec import ProbeSpec
-from outcrop.probes.sweep import probe
 
 N, CELLS, GROUPS, LEVEL = 48, 6, 8, 0.05
 
@@ -40,12 +38,3 @@ def test_a_planted_cell_is_found_and_few_others() -> None:
     assert claims[:, 0].mean() > 0.9
     false = claims[:, 1:].sum(1) / np.maximum(claims.sum(1), 1)
     assert false.mean() <= LEVEL + 2 * false.std() / np.sqrt(60)
-
-
-def test_a_planted_cell_is_the_only_discovery_of_a_sweep(recording) -> None:
-    """Of 24 cells, ``content`` stands at ``mid``, step 1: found at a false-discovery rate of 5 %, and nothing else."""
-    spec = ProbeSpec(group_by=("template",), permutations=999, controls=1, bootstraps=20, strengths=(0.1,))
-    frame = probe(recording, spec=spec).frame
-    found = frame[frame["q_value"] <= LEVEL]
-    assert found[["property", "site", "step"]].to_numpy().tolist() == [["content", "mid", 1]]
-    assert found["q_value_dependent"].item() <= 2 * LEVEL
