@@ -42,7 +42,7 @@ class TorchClassifier:
         return {name: np.concatenate(found) for name, found in parts.items()}
 
     def _logits(self, images: Images) -> dict[str, Tensor]:
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self._device).permute(0, 3, 1, 2).float() / 255
+        pixels = torch.from_numpy(np.array(images)).to(self._device).permute(0, 3, 1, 2).float() / 255
         output = self._module(pixels if self._prepare is None else self._prepare(pixels))
         named = dict(output) if isinstance(output, Mapping) else {next(iter(self.classes)): output}
         for name, names in self.classes.items():

@@ -25,7 +25,7 @@ class LatentDistance:
         parameter = next(self._encoder.parameters())
         parts = []
         for start in range(0, len(images), BATCH):
-            pixels = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).permute(0, 3, 1, 2)
+            pixels = torch.from_numpy(np.array(images[start : start + BATCH])).permute(0, 3, 1, 2)
             output = self._encoder.encode(pixels.to(parameter.device, parameter.dtype) / 127.5 - 1)
             latents = output.latents if hasattr(output, "latents") else output.latent_dist.mode()
             parts.append(latents.flatten(1).float().cpu().numpy())

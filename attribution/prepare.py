@@ -195,14 +195,17 @@ def _pairs(spec: StudySpec, source: DiffusersSource) -> tuple[Pair, ...]:
 
 
 def _told(study: Study) -> frozenset[str]:
-    """Seen in a short run, where a prompt is to be injected at all."""
+    """Looked for where a prompt is to be injected at all."""
     given = [
         record
         for cell in study.spec.cells
         for record in (cell.interventions if isinstance(cell, Cell) else (cell.intervention,))
     ]
-    if not any(isinstance(record, PromptInjection) for record in given):
-        return frozenset()
+    return observe_told(study) if any(isinstance(record, PromptInjection) for record in given) else frozenset()
+
+
+def observe_told(study: Study) -> frozenset[str]:
+    """The modules that are given the prompt, seen in a short run."""
     samples = [as_sample(study.pairs[0].donor), as_sample(study.pairs[0].receiver)]
     steps = min(study.spec.steps, TRIAL_STEPS)
     return told_modules(

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from outcrop.cli_recipe import NAMES, recipe_command
 from outcrop.console import progress
 
 KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head-scaling", "latent-swap")
@@ -14,7 +15,10 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
-@click.option("--model", help="outcrop:unet, a diffusers folder, a hub id, or python:FILE:FUNCTION.")
+@click.option("--recipe", type=click.Choice(NAMES), help="Put a published claim to the model; ends in a verdict.")
+@click.option(
+    "--model", "models", multiple=True, help="outcrop:unet, a diffusers folder, a hub id, or python:FILE:FUNCTION."
+)
 @click.option("--kind", type=click.Choice(KINDS), help="What is done at every site (layer-swap is activation-patch).")
 @click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, skips, all.")
 @click.option("--windows", type=int, help="Cut the steps into so many windows, each a cell (default: 1).")
@@ -33,20 +37,41 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 @click.option("--width", type=int, help="Pixels.")
 @click.option("--batch", type=int, help="Pictures made at once.")
 @click.option("--device", help="cpu, cuda, ...")
+@click.option(
+    "--clip", help="With --recipe: folder or hub id of CLIP weights, to read pictures by the prompts' labels."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, from a short trial.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def attribute(config: Path | None, out: Path, *, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def attribute(
+    config: Path | None,
+    out: Path,
+    *,
+    recipe: str | None,
+    models: tuple[str, ...],
+    clip: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Intervene on a generator, site by site, and keep the pictures: from a YAML CONFIG, from flags, or both.
 
-    An interrupted study goes on when the same command is given again.
+    With --recipe a published claim is put to the model. An interrupted study goes on when the same command is given
+    again.
     """
+    if recipe:
+        if config or dry_run:
+            raise click.UsageError("--recipe takes neither a CONFIG nor --dry-run.")
+        recipe_command(recipe, models, out, clip=clip, as_json=as_json, **flags)
+        return
+    if clip or len(models) > 1:
+        raise click.UsageError("--clip and several --model belong to --recipe.")
     from outcrop.attribution.prepare import prepare_study
     from outcrop.attribution.run import execute
     from outcrop.attribution.study import parse_study
     from outcrop.attribution.summary import distance_table
     from outcrop.capture.spec import read_spec_fields
 
-    fields = (read_spec_fields(config) if config else {}) | _fields_of(flags)
+    fields = (read_spec_fields(config) if config else {}) | _fields_of(flags | {"model": models[0] if models else None})
     if not {"model", "cells"} <= set(fields):
         raise click.UsageError("Give a CONFIG, or --model, --kind and --site.")
     study = prepare_study(parse_study(fields, where=str(config or "the flags")))

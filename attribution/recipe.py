@@ -1,0 +1,170 @@
+"""Recipes: a published claim as a study that any model can be put to, with a verdict at its end.
+
+A recipe turns a model's sites into a :class:`RecipePlan`: cells to run and hypotheses about their effects. A claim
+*holds* where every hypothesis is shown (its interval lies above :data:`LEAST`); as all of them are needed, no
+correction for their number is (Berger 1982, intersection-union test).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from outcrop.attribution.cells import Cell
+from outcrop.attribution.contrast import Contrast, Measure, contrast
+from outcrop.attribution.effect_table import EffectTable
+from outcrop.capture.sites import Site
+
+Outcome = Literal["holds", "does not hold", "not testable on this model"]
+NOT_TESTABLE: Outcome = "not testable on this model"
+LEAST_PAIRS = 10
+LEAST = 0.05
+"""Differences up to this part of the way from B to A count as none."""
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "content": ("content", "keypoints"),
+    "style": ("style", "texture", "colours"),
+    "layout": ("layout", "place", "structure"),
+}
+"""Which readouts stand for which kind of property: the first ones by name, or else those by descriptors."""
+
+
+class NotTestableError(Exception):
+    """The model lacks what the claim is about."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """``claim`` in one sentence, its ``source``, and what this recipe does in ``departure`` from it."""
+
+    name: str
+    claim: str
+    source: str
+    departure: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """``kinds`` of properties (see :data:`KINDS`) at the cells of ``names``: the mean of their effects."""
+
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The effect of ``more`` exceeds that of ``less`` (or 0)."""
+
+    text: str
+    more: Side
+    less: Side | None = None
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    """``cells`` to run, each named; ``hypotheses``; ``mapping`` of the claim's places to the model's sites."""
+
+    cells: tuple[Cell, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    mapping: Mapping[str, tuple[str, ...]]
+    measure: Measure = "effect"
+    share_seed: bool = True
+
+
+class Recipe(Protocol):
+    """A claim that interventions test."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def plan(self, sites: Sequence[Site]) -> RecipePlan:
+        """For a model with these ``sites``, in execution order. Raises :class:`NotTestableError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one hypothesis."""
+
+    text: str
+    found: Contrast
+
+    @property
+    def reading(self) -> str:
+        if np.isnan(self.found.value):
+            return "cannot be read"
+        if self.found.low > LEAST:
+            return "shown"
+        return "the reverse is shown" if self.found.high < -LEAST else "not shown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a claim fared on a model. ``figures``: a row per hypothesis or measured quantity."""
+
+    card: Card
+    model: str
+    outcome: Outcome
+    reason: str
+    figures: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        lines = [f"{self.card.name} on {self.model}: {self.outcome.upper()}", f"  claim   {self.card.claim}"]
+        lines.append(f"  source  {self.card.source}")
+        if self.card.departure:
+            lines.append(f"  differs {self.card.departure}")
+        lines += [f"  where   {place}: {', '.join(names)}" for place, names in self.mapping.items()]
+        lines.append(f"  verdict {self.reason}")
+        if len(self.figures):
+            lines += ["", self.figures.to_string(index=False, float_format="{:.2f}".format)]
+        return "\n".join(lines)
+
+
+def judge(card: Card, plan: RecipePlan, table: EffectTable) -> Verdict:
+    """Hold the hypotheses of ``plan`` against the effects."""
+    findings = [Finding(one.text, _test(one, plan, table)) for one in plan.hypotheses]
+    figures = pd.DataFrame(
+        {
+            "hypothesis": [one.text for one in findings],
+            "difference": [one.found.value for one in findings],
+            "low": [one.found.low for one in findings],
+            "high": [one.found.high for one in findings],
+            "reading": [one.reading for one in findings],
+        }
+    )
+    outcome, reason = _conclude(findings)
+    return Verdict(card, str(table.provenance["model"]), outcome, reason, figures, plan.mapping)
+
+
+def _conclude(findings: Sequence[Finding]) -> tuple[Outcome, str]:
+    blind = [one.text for one in findings if one.reading == "cannot be read"]
+    if blind:
+        return NOT_TESTABLE, f"too few pairs could be read for: {'; '.join(blind)}"
+    failed = [one for one in findings if one.reading != "shown"]
+    if not failed:
+        return "holds", "every part of it is shown"
+    parts = [f"{one.reading}: {one.text}, {one.found.to_text()}" for one in failed]
+    return "does not hold", "; ".join(parts)
+
+
+def _test(one: Hypothesis, plan: RecipePlan, table: EffectTable) -> Contrast:
+    more = _entries(one.more, table)
+    less = _entries(one.less, table) if one.less else []
+    if not more or (one.less and not less):
+        return Contrast(np.nan, np.nan, np.nan)
+    return contrast(table, more, less, measure=plan.measure)
+
+
+def _entries(side: Side, table: EffectTable) -> list[tuple[str, int]]:
+    cells = [table.cell(name) for name in side.names]
+    names = [name for kind in side.kinds for name in readable(kind, table)]
+    return [(name, cell) for name in names for cell in cells]
+
+
+def readable(kind: str, table: EffectTable) -> list[str]:
+    """The properties of the table that stand for ``kind`` and can be read off enough pairs: its own name, or others."""
+    known = [name for name in KINDS[kind] if name in table.scores and table.scores[name].read.sum() >= LEAST_PAIRS]
+    return known[:1] if known[:1] == [kind] else known
