@@ -14,6 +14,7 @@ from scipy.stats import norm
 FloatArray = NDArray[np.float64]
 
 BATCH = 500
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def bca_ends(
     """
     tails = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
     usable = (~np.isnan(resampled)).sum(0)
-    below = ((resampled < estimate).sum(0) + (resampled <= estimate).sum(0)) / np.maximum(2 * usable, 1)
+    # Ties are told with a tolerance: rounding must not decide on which side of the estimate a resample lies.
+    below = ((resampled < estimate - ROUNDING).sum(0) + (resampled <= estimate + ROUNDING).sum(0)) / (
+        2 * np.maximum(usable, 1)
+    )
     bias = norm.ppf(below)
     shifts = mean_known(left_out)[:, None] - left_out
     spread = np.nansum(shifts**2, axis=1)

@@ -53,7 +53,8 @@ def head_relevance(
     """Rank the heads on one set of pairs, silence the first and the last of the ranking on another."""
     source = open_source(model, device=setting.device)
     layers = [site.name for site in of_role(source.sites(**setting.size), "cross-attention")]
-    heads = [(name, head) for name in layers for head in range(int(source.denoiser.get_submodule(name).heads))]
+    modules: list[Any] = [source.denoiser.get_submodule(name) for name in layers]
+    heads = [(name, head) for name, module in zip(layers, modules, strict=True) for head in range(module.heads)]
     if len(heads) < 4:
         return Verdict(CARD, model, NOT_TESTABLE, "the model has fewer than four heads of cross-attention"), None
     singly = [silenced(f"{name} head {head}", [(name, head)]) for name, head in heads]

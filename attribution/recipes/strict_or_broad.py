@@ -25,7 +25,7 @@ from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.places import of_role
 from outcrop.attribution.prepare import Study, observe_told, prepare_study
 from outcrop.attribution.readouts import Classifier, Readout
-from outcrop.attribution.recipe import Card, Outcome, Verdict
+from outcrop.attribution.recipe import NOT_TESTABLE, Card, Outcome, Verdict
 from outcrop.attribution.recipes.run import Setting
 from outcrop.attribution.run import run_study
 from outcrop.attribution.scores import asked_classes
@@ -46,7 +46,7 @@ CARD = Card(
     "in GANs and VAEs one compact latent determines content, style and layout together; diffusion spreads them over "
     "layers that specialise",
     "Schaerf 2025, arXiv 2510.17383",
-    "tiny models of one synthetic world; every block's output patched, the index of docs/labour.md",
+    "tiny models of one synthetic world; every block's output patched, the index of the division of labour over them",
 )
 
 
@@ -199,11 +199,15 @@ def conclude(families: Sequence[Family]) -> Verdict:
             gap = _difference(broad.patched, strict.patched)
             text = f"the layers of {broad.model} specialise more than those of {strict.model}"
             rows.append(_row(text, *gap, shown=gap[1] > 0))
-    figures = pd.DataFrame(rows)
+    outcome, reason = _overall(rows, kinds={family.one_step for family in families})
+    return Verdict(CARD, ", ".join(family.model for family in families), outcome, reason, pd.DataFrame(rows))
+
+
+def _overall(rows: Sequence[dict[str, object]], *, kinds: set[bool]) -> tuple[Outcome, str]:
+    if len(kinds) < 2:
+        return NOT_TESTABLE, "it takes a model of one step and a model of several"
     failed = [str(row["part"]) for row in rows if row["reading"] != "shown"]
-    outcome: Outcome = "does not hold" if failed else "holds"
-    reason = "every part of it is shown" if not failed else f"not shown: {'; '.join(failed)}"
-    return Verdict(CARD, ", ".join(family.model for family in families), outcome, reason, figures)
+    return ("does not hold", f"not shown: {'; '.join(failed)}") if failed else ("holds", "every part of it is shown")
 
 
 def _difference(one: Labour, other: Labour) -> tuple[float, float, float]:

@@ -100,10 +100,11 @@ def _labour_lines(family: Family) -> list[str]:
 
 def _labour_words(labour: Labour) -> str:
     if np.isnan(labour.index):
-        carried = [str(name) for name in labour.properties.index[labour.properties["caused"]]]
+        carried = [name for name in map(str, labour.properties.index) if name not in labour.left_out]
         return f"no index; only {carried[0] if carried else 'no property'} is carried by any of them."
     interval = f"index {_number(labour.index)} ({_number(labour.low)} to {_number(labour.high)})"
-    widest = labour.pairs.loc[labour.pairs["apart"].idxmax()]
+    both = labour.pairs[~labour.pairs[["property", "other"]].isin(labour.left_out).any(axis=1)]
+    widest = both.sort_values("apart").iloc[-1]
     words = f"{interval}; furthest apart are {widest['property']} and {widest['other']} ({_number(widest['apart'])})"
     left = f"; nothing carries {', '.join(labour.left_out)}" if labour.left_out else ""
     return f"{words}{left}."
@@ -127,7 +128,7 @@ def _top(labour: Labour, name: str) -> str:
     if name not in labour.properties.index or not labour.properties.loc[name, "caused"]:
         return "nowhere"
     place = str(labour.properties.loc[name, "top"])
-    return f"`{place}` ({_number(float(labour.profiles.loc[name, place]))})"
+    return f"`{place}` ({_number(float(labour.profiles[place][name]))})"
 
 
 def _with_interval(found: Contrast) -> str:

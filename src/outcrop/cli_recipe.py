@@ -37,7 +37,9 @@ def recipe_command(
         raise click.UsageError(f"--recipe chooses sites and interventions itself: leave out {', '.join(foreign)}.")
     from outcrop.attribution.recipes.run import Setting
 
-    setting = Setting(**{key: str(value) if key == "prompts" else value for key, value in given.items()})
+    if "prompts" in given:
+        given["prompts"] = str(given["prompts"])
+    setting = Setting(**given)
     verdict = run_recipe_command(name, models, setting=setting, out=out, clip=clip)
     if as_json:
         click.echo(json.dumps({"outcome": verdict.outcome, "reason": verdict.reason, "folder": str(out)}))
@@ -83,7 +85,7 @@ def _intervening(name: str, model: str, *, setting: "Setting", out: Path, clip: 
 
 
 def _draw(table: "EffectTable", title: str, path: Path) -> None:
-    from outcrop.viz.families import plot_effects
+    from outcrop.viz.effects import plot_effects
     from outcrop.viz.figures import save_figure
 
     save_figure(plot_effects(table.frame, title=title), path)
