@@ -14,7 +14,7 @@ from outcrop.attribution.recipes.strict_or_broad import ALL, CARD, PROPERTIES, F
 from outcrop.data.atomic import write_atomic
 
 PAGE, TEMPLATE = "strict-or-broad.md", "strict-or-broad.md.jinja"
-DECISION = "0006-division-of-labour.md"
+DECISION = "0008-division-of-labour.md"
 
 
 def write_page(
