@@ -1,8 +1,9 @@
 """The division-of-labour index: do different places cause different properties?
 
 See ``docs/decisions/0008-division-of-labour.md`` for why it is defined so. Let e_p be the profile of property p: its
-true effects, one per place. The index is 1 - the mean over pairs of properties of cos(e_p, e_q). All properties settled at the same places in the
-same proportions: 0, be it a single latent or every layer. Each property at places of its own: 1.
+true effects, one per place. The index is 1 - the mean over pairs of properties of cos(e_p, e_q). All properties settled
+at the same places in the same proportions: 0, be it a single latent or every layer. Each property at places of its own:
+1.
 """
 
 from collections.abc import Sequence
