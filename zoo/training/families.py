@@ -41,7 +41,8 @@ ABOUT = {
         "content and style (ex-post density estimation, Ghosh et al. 2020).",
         "training": "Squared error and a KL term, with a classifier of latents that asks for the labels; then the "
         "encoder is frozen, the prior is fitted, and a critic sharpens the decoder.",
-        "limits": "Edges are soft and textures are lost, as in most models of this kind.",
+        "limits": "Shapes and textures that resemble each other (disc and square, hatching and watercolour) turn into "
+        "one another more often than in the other families, and a picture now and then stays empty.",
     },
 }
 
