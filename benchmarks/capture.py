@@ -21,7 +21,7 @@ import torch
 from capture_call import measure_call
 from capture_disk import measure_growth, measure_write
 from capture_runs import h5py_gzip, list_of_tensors, outcrop, torch_save
-from capture_setup import Run, bare, batches, build_model, hooked, new_spec, print_ratios
+from capture_setup import Run, bare, batches, build_model, hooked, like, new_spec, print_ratios
 
 from outcrop.capture.job import Job, describe, prepare
 from outcrop.capture.plan import Plan
@@ -37,7 +37,8 @@ def check(job: Job, plan: Plan, out: Path) -> None:
     for name, tensors in seen.items():
         planes = torch.stack(tensors).unflatten(0, (count, len(tensors) // count)).transpose(0, 1).flatten(1, 2)
         for step in ds.steps.index:
-            np.testing.assert_array_equal(ds.activations(name, step=step), planes[step].numpy())
+            recorded = torch.from_numpy(ds.activations(name, step=step))
+            assert torch.equal(like(planes[step], recorded), planes[step]), (name, step)
 
 
 def measure_time(arguments: argparse.Namespace, scratch: Path) -> None:
@@ -51,16 +52,16 @@ def measure_time(arguments: argparse.Namespace, scratch: Path) -> None:
     pooled, plan = prepare(new_spec(scratch / "model", **fields))
     full, full_plan = prepare(new_spec(scratch / "model", reduction="full", **fields))
     parameters = sum(weights.numel() for weights in full.source.denoiser.parameters())
-    size = describe(full, full_plan).sample_bytes
+    record = describe(full, full_plan)
     print(
         f"{parameters / 1e6:.0f} M parameters, {len(full.sites)} sites, {arguments.steps} steps, {arguments.samples} "
-        f"samples in batches of {arguments.batch}; full maps {size / 1e6:.1f} MB a sample"
+        f"samples in batches of {arguments.batch}; full maps {record.sample_bytes / 1e6:.1f} MB a sample"
     )
     methods: dict[str, tuple[Run, Job, Plan]] = {
         "bare generation": (bare, full, full_plan),
         "bare generation, again": (bare, full, full_plan),
-        "outcrop, mean": (outcrop, pooled, plan),
-        "outcrop, full": (outcrop, full, full_plan),
+        "outcrop, mean": (outcrop(describe(pooled, plan)), pooled, plan),
+        "outcrop, full": (outcrop(record), full, full_plan),
         "hooks keep a list, full": (list_of_tensors, full, full_plan),
         "torch.save per tensor, full": (torch_save, full, full_plan),
         "h5py append gzip, full": (h5py_gzip, full, full_plan),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from capture_setup import print_ratios
+from capture_setup import like, print_ratios
 from torch import Tensor, nn
 
 from outcrop.capture.discovery import discover_sites
@@ -111,6 +111,5 @@ def measure_call(arguments: argparse.Namespace, model: nn.Module) -> None:
             kept = call()
             times[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
             for site, values in kept.items() if name.endswith("full") else ():
-                tokens = values.flatten(2).transpose(1, 2) if values.ndim != expected[site].ndim else values
-                assert torch.equal(tokens, expected[site]), (name, site)
+                assert torch.equal(like(expected[site], values), expected[site]), (name, site)
     print_ratios(times, base="bare call", title=f"one call, {len(names)} sites")

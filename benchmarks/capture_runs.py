@@ -4,32 +4,38 @@ from pathlib import Path
 
 import h5py
 import torch
-from capture_setup import Pictures, hooked
+from capture_setup import Pictures, Run, hooked
 
-from outcrop.capture.job import Job, describe
+from outcrop.capture.job import Job
 from outcrop.capture.plan import Plan
 from outcrop.data.background import BackgroundWriter
+from outcrop.data.schema import DatasetRecord
 from outcrop.data.writer import open_writer
 
 
-def outcrop(job: Job, plan: Plan, out: Path) -> Pictures:
-    """A whole capture but for the loading of the model: hooks, shards, pictures, journal, seal."""
-    pictures = []
-    with open_writer(out, describe(job, plan)) as writer:
-        with BackgroundWriter(writer, buffers=2) as background, job.recorder() as recorder:
-            size = writer.dataset.shard_samples
-            for index in range(-(-len(plan.samples) // size)):
-                shard = background.open_shard(index, plan.shard(index, size))
-                for start in range(0, len(shard.samples), job.spec.batch):
-                    batch = shard.samples[start : start + job.spec.batch]
-                    images, values = job.record(recorder, batch)
-                    for name, column in shard.columns.items():
-                        column[:, start : start + len(batch)] = values[name]
-                    background.write_images(batch, images)
-                    pictures.append(images)
-                background.commit(shard)
-        writer.seal(plan.samples)
-    return pictures
+def outcrop(record: DatasetRecord) -> Run:
+    """A capture into ``record`` but for what it begins with (loading, the dry pass, the trial runs): hooks, shards,
+    pictures, journal, seal.
+    """
+
+    def run(job: Job, plan: Plan, out: Path) -> Pictures:
+        pictures = []
+        with open_writer(out, record) as writer:
+            with BackgroundWriter(writer, buffers=2) as background, job.recorder() as recorder:
+                for index in range(-(-len(plan.samples) // record.shard_samples)):
+                    shard = background.open_shard(index, plan.shard(index, record.shard_samples))
+                    for start in range(0, len(shard.samples), job.spec.batch):
+                        batch = shard.samples[start : start + job.spec.batch]
+                        images, values = job.record(recorder, batch)
+                        for name, column in shard.columns.items():
+                            column[:, start : start + len(batch)] = values[name]
+                        background.write_images(batch, images)
+                        pictures.append(images)
+                    background.commit(shard)
+            writer.seal(plan.samples)
+        return pictures
+
+    return run
 
 
 def list_of_tensors(job: Job, plan: Plan, _out: Path) -> Pictures:

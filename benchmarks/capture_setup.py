@@ -95,6 +95,11 @@ def hooked(job: Job, plan: Plan, keep: Callable[[str, torch.Tensor], object]) ->
         return bare(job, plan, Path())
 
 
+def like(plain: torch.Tensor, recorded: torch.Tensor) -> torch.Tensor:
+    """``recorded`` as tokens where a plain hook sees (row, token, channel) and a map (row, channel, *grid) is kept."""
+    return recorded.flatten(2).transpose(1, 2) if recorded.ndim != plain.ndim else recorded
+
+
 def print_ratios(times: dict[str, list[tuple[float, float]]], *, base: str, title: str) -> None:
     """Wall and CPU seconds of every round and method, as ratios to ``base`` of the same round."""
     print(f"{title}: ratio to {base}, median (least to most)")

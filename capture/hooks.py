@@ -196,6 +196,8 @@ class Recorder:
         for planes in column.values():
             if len(planes) != len(self._steps):
                 raise DataError(f"Site {name!r} ran at {len(planes)} of the {len(self._steps)} steps to be recorded.")
+            if len(shapes := {tuple(plane.shape[1:]) for plane in planes}) > 1:
+                raise DataError(f"Site {name!r} puts out {sorted(shapes)} at different steps. Record it with mean.")
             halves.append(torch.stack(planes))
         stacked = torch.stack(halves, dim=2) if len(halves) > 1 else halves[0]
         if not torch.isfinite(stacked).all():

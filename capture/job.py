@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 
 import numpy as np
@@ -19,7 +20,7 @@ from outcrop.capture.reduction import Reduction
 from outcrop.capture.sites import Site, select_sites
 from outcrop.capture.source import DiffusersSource, open_source
 from outcrop.capture.spec import CaptureSpec
-from outcrop.data.errors import InputError
+from outcrop.data.errors import DataError, InputError
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, SiteRecord
 
@@ -40,6 +41,12 @@ class Job:
         """Of the pipeline: height and width of the pictures and the second guidance, where they are asked for."""
         wanted = {"height": self.spec.height, "width": self.spec.width, "true_cfg_scale": self.spec.true_cfg}
         return {name: value for name, value in wanted.items() if value is not None}
+
+    @cached_property
+    def stored_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Per site what is stored of one sample and step, by the trial run; (2, *feature) where both halves are."""
+        halves = (2,) if self.spec.half == "both" else ()
+        return {site.name: (*halves, *_reduced_shape(site, self.spec.reduction)) for site in self.sites}
 
     def recorder(self) -> Recorder:
         """A recorder of the sites and steps, to be opened."""
@@ -67,7 +74,10 @@ class Job:
                 f"The denoiser of {self.spec.model} made {recorder.calls} steps for {self.source.timesteps} timesteps. "
                 "Steps can be told apart only where each has the same calls: give a scheduler or guidance that does so."
             )
-        return images, recorder.take()
+        values = recorder.take()
+        for name, shape in self.stored_shapes.items():
+            _check_shape(name, values[name].shape[2:], shape)
+        return images, values
 
 
 @dataclass(frozen=True)
@@ -125,12 +135,16 @@ def _chosen_sites(job: Job) -> list[Site]:
 def describe(job: Job, plan: Plan) -> DatasetRecord:
     """The record of the data set that the job will write."""
     spec = job.spec
-    stored = [_stored_shape(job, site) for site in job.sites]
     sites = tuple(
         SiteRecord(
-            name=site.name, role=site.role, depth=site.depth, stream=site.stream, source_shape=site.shape, shape=shape
+            name=site.name,
+            role=site.role,
+            depth=site.depth,
+            stream=site.stream,
+            source_shape=site.shape,
+            shape=job.stored_shapes[site.name],
         )
-        for site, shape in zip(job.sites, stored, strict=True)
+        for site in job.sites
     )
     fields = {
         "uuid": plan.uuid,
@@ -150,13 +164,20 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
     return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.sample_bytes)})
 
 
-def _stored_shape(job: Job, site: Site) -> tuple[int, ...]:
+def _reduced_shape(site: Site, reduction: str) -> tuple[int, ...]:
     import torch
 
-    reduction = baselines.reduction_of(site, Reduction.parse(job.spec.reduction))
-    reduced = site.reduce(reduction, torch.zeros((1, *site.shape)))
-    halves = (2,) if job.spec.half == "both" else ()
-    return (*halves, *reduced.shape[1:])
+    blank = torch.empty((1, *site.shape), device="meta")
+    own = baselines.reduction_of(site, Reduction.parse(reduction))
+    return tuple(site.reduce(own, blank).shape[1:])
+
+
+def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise DataError(
+            f"Site {name!r} put out {found} a sample, in the trial run {expected}. The model does not pad its prompts "
+            "to one length: record what has text tokens with the reduction mean."
+        )
 
 
 def provenance(source: DiffusersSource) -> dict[str, str]:

@@ -16,7 +16,6 @@ from outcrop.capture.ranks import Rank
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
-from outcrop.data.errors import DataError
 from outcrop.data.journal import read_journal
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord
@@ -141,13 +140,7 @@ def _record_into(
     """Fill the rows of ``batch``; its pictures. The recorder's own arrays are let go on return."""
     images, values = job.record(recorder, batch)
     for name, column in shard.columns.items():
-        rows = column[:, start : start + len(batch)]
-        if rows.shape != values[name].shape:
-            raise DataError(
-                f"Site {name!r} put out {values[name].shape[2:]} a sample, in the trial run {rows.shape[2:]}. The "
-                "model does not pad its prompts to one length: record what has text tokens with the reduction mean."
-            )
-        rows[...] = values[name]
+        column[:, start : start + len(batch)] = values[name]
     return images
 
 

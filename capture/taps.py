@@ -9,6 +9,7 @@ from torch import Tensor
 from outcrop.capture.attention_call import AttentionCall, AttentionKind
 from outcrop.capture.outputs import Path, follow, tensors_in
 from outcrop.capture.streams import Bounds
+from outcrop.data.errors import DataError
 
 Grid = tuple[int, int]
 EVERY = slice(None)
@@ -43,7 +44,7 @@ class Tap:
         tensor = tensor[kept]
         if self.tokens is not None:
             tensor = tensor[:, slice(*self.tokens)]
-        return as_map(tensor, self.grid)
+        return as_map(tensor, self.grid, module=self.module)
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,23 @@ class AttentionTap:
         """
         chosen = call.select(kept, slice(*self.queries) if self.queries else EVERY)
         if self.kind == "heads":
-            return as_map(chosen.output[:, self.head], self.grid)
+            return as_map(chosen.output[:, self.head], self.grid, module=self.module)
         reduced = chosen.reduce(self.kind, keys=slice(*self.keys) if self.keys else EVERY)
-        return reduced if self.is_reduced else as_map(reduced.transpose(1, 2), self.grid)
+        return reduced if self.is_reduced else as_map(reduced.transpose(1, 2), self.grid, module=self.module)
 
 
-def as_map(tokens: Tensor, grid: Grid | None) -> Tensor:
-    """(row, position, channel) as (row, channel, height, width), a view; as it is without a ``grid``."""
+def as_map(tokens: Tensor, grid: Grid | None, *, module: str) -> Tensor:
+    """(row, position, channel) as (row, channel, height, width), a view; as it is without a ``grid``.
+
+    Raises :class:`DataError` where ``module`` has other positions than it had when its sites were found.
+    """
     if grid is None:
         return tokens
+    if tokens.shape[1] != grid[0] * grid[1]:
+        raise DataError(
+            f"{module!r} has {tokens.shape[1]} positions, where a map of {grid[0]} x {grid[1]} was found in the trial "
+            "run. Give every run the same height and width."
+        )
     restored: Tensor = tokens.unflatten(1, grid).movedim(-1, 1)
     return restored
 

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from outcrop.capture.job import Job
 from outcrop.capture.modules import ModuleSource
 from outcrop.capture.run import capture
+from outcrop.capture.sites import select_sites
 from outcrop.capture.source import open_source
 from outcrop.capture.spec import CaptureSpec, parse_spec
 from outcrop.data.dataset import Dataset
-from outcrop.data.errors import InputError
+from outcrop.data.errors import DataError, InputError
 from outcrop.data.samples import Sample
 
 GAN = """
@@ -86,6 +88,42 @@ def test_an_autoencoder_is_a_source() -> None:
     shapes = {site.name: site.shape for site in source.sites()}
     assert shapes["up_blocks.0"] == (8, 8, 4)
     assert {"mid_block", "mid_block.attentions.0", "up_blocks.0.resnets.0"} <= shapes.keys()
+
+
+class Wordy(nn.Module):
+    """One position for each word, and ``more``."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3 * 4 * 4))])
+        self.more = more
+
+    def forward(self, latents: Tensor, prompts: list[str]) -> Tensor:
+        words = self.more + len(prompts[0].split())
+        return self.layers[0](latents[:, None].expand(-1, words, -1)).mean(1).unflatten(1, (3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (2, r"Site 'layers.0' put out \(4, 48\) a sample, in the trial run \(2, 48\)\..*the reduction mean"),
+        (4, r"'layers.0' has 6 positions, where a map of 2 x 2 was found in the trial run"),
+    ],
+)
+def test_a_site_whose_shape_is_not_that_of_the_trial_run_is_told(more: int, message: str) -> None:
+    def capture_with(reduction: str, text: str) -> dict[str, np.ndarray]:
+        fields = {"model": "own", "prompts": {"texts": [text]}, "reduction": reduction, "steps": 1}
+        source = ModuleSource(Wordy(more), latent=(4,), takes_prompts=True)
+        sites = tuple(select_sites(source.sites(), ["blocks"]))
+        job = Job(parse_spec(fields, where="the test"), source, sites, (0,), guidance=1.0)
+        with job.recorder() as recorder:
+            return job.record(recorder, [Sample("0" * 16, text, 0)])[1]
+
+    assert capture_with("full", "")["layers.0"].shape[:2] == (1, 1)
+    with pytest.raises(DataError, match=message):
+        capture_with("full", "a disc")
+    if more == 2:
+        assert capture_with("mean", "a disc")["layers.0"].shape == (1, 1, 48)
 
 
 def test_weights_decide_the_fingerprint() -> None:
