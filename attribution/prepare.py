@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -163,7 +162,7 @@ def prepare_study(spec: StudySpec) -> Study:
     sites = tuple(site for site in source.sites(**spec.size) if not site.inside_attention)
     prompts = list(dict.fromkeys(side.prompt for pair in pairs for side in (pair.donor, pair.receiver)))[:2]
     layout = source.guidance_layout(guidance, prompts, **spec.size)
-    moments = _count_steps(spec, source)
+    moments = source.count_timesteps(spec.steps, **spec.size)
     study = Study(spec, source, sites, pairs, layout, guidance, moments)
     study = replace(study, told=_told(study))
     cells = tuple(_ready(study, cell) for given in spec.cells for cell in _expanded(study, given))
@@ -172,13 +171,6 @@ def prepare_study(spec: StudySpec) -> Study:
     for cell in cells:  # shapes that do not fit are told before any picture is made
         ready.edits(cell, range(len(pairs)), (row, row), {})
     return ready
-
-
-def _count_steps(spec: StudySpec, source: DiffusersSource) -> int:
-    """How many steps the part really has: some schedulers take more than they are asked for."""
-    with suppress(InputError):  # noise levels may be unknown; the timesteps are set by then
-        source.step_records(spec.steps, (0,), **spec.size)
-    return source.timesteps
 
 
 def _pairs(spec: StudySpec, source: DiffusersSource) -> tuple[Pair, ...]:

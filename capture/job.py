@@ -92,12 +92,12 @@ class Request:
     def job(self) -> Job:
         """What a dry pass and the trial runs tell: sites, and how guidance is laid out."""
         spec = self.spec
-        steps = evenly(spec.steps, spec.record) if spec.part == "denoiser" else (0,)  # other parts run once an image
-        job = Job(spec, self.source, (), steps, self.guidance)
+        job = Job(spec, self.source, (), (), self.guidance)
         sites = _chosen_sites(job)
         prompts = list(dict.fromkeys(sample.prompt for sample in self.plan.samples))[:2]
         layout = self.source.guidance_layout(self.guidance, prompts, **job.options)
-        return replace(job, sites=tuple(sites), layout=layout)
+        steps = evenly(self.source.count_timesteps(spec.steps, **job.options), spec.record)
+        return replace(job, sites=tuple(sites), steps=steps, layout=layout)
 
 
 def open_request(spec: CaptureSpec, *, device: str | None = None) -> Request:

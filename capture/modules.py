@@ -27,6 +27,7 @@ from outcrop.capture.discovery import discover_sites
 from outcrop.capture.guidance import UNGUIDED, GuidanceLayout
 from outcrop.capture.models import hash_weights
 from outcrop.capture.outputs import tensors_in
+from outcrop.capture.seeding import seeded_by
 from outcrop.capture.sites import Site
 from outcrop.data.errors import InputError
 from outcrop.data.samples import Sample
@@ -79,6 +80,11 @@ class ModuleSource:
     def guidance_layout(self, _guidance: float, _prompts: Sequence[str] = (), **_options: float) -> GuidanceLayout:
         return UNGUIDED
 
+    def count_timesteps(self, steps: int, **_options: float) -> int:
+        """One. Raises :class:`InputError` where more are asked for."""
+        self._check_single(steps, guidance=1.0)
+        return 1
+
     def step_records(self, _steps: int, _recorded: Sequence[int], **_options: float) -> tuple[StepRecord, ...]:
         """A single one."""
         return (StepRecord(index=0, timestep=0, log_snr=0, noise=0),)
@@ -87,11 +93,10 @@ class ModuleSource:
         self, samples: Sequence[Sample], *, steps: int, guidance: float, **options: float
     ) -> NDArray[np.uint8]:
         """Images (n, height, width, 3) of one batch. Raises :class:`InputError` for what a single step cannot do."""
-        if steps != 1 or guidance > 1 or options.get("true_cfg_scale", 1) > 1:
-            raise InputError(f"{self.name} makes images in one step without guidance: use steps 1 and guidance 1.")
+        self._check_single(steps, guidance=max(guidance, options.get("true_cfg_scale", 1)))
         latents = torch.stack([self._draw(sample.seed) for sample in samples]).to(self.device)
         prompts = ([sample.prompt for sample in samples],) if self.takes_prompts else ()
-        with torch.no_grad():
+        with torch.no_grad(), seeded_by(samples, device=self.device):
             output = self._call(latents, *prompts)
         images = next((tensor for _, tensor in tensors_in(output)), None)
         if images is None or images.ndim != 4 or images.shape[1] not in {1, 3}:
@@ -99,6 +104,10 @@ class ModuleSource:
         pixels = to_pixels(images)
         self.image_shape = pixels.shape[1:]
         return pixels
+
+    def _check_single(self, steps: int, *, guidance: float) -> None:
+        if steps != 1 or guidance > 1:
+            raise InputError(f"{self.name} makes images in one step without guidance: use steps 1 and guidance 1.")
 
     def _draw(self, seed: int) -> Tensor:
         return torch.randn(self._latent, generator=torch.Generator().manual_seed(seed))

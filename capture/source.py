@@ -17,10 +17,11 @@ from outcrop.capture.loading import load_pipeline
 from outcrop.capture.models import MODULES, fingerprint, hash_weights
 from outcrop.capture.modules import SCHEME, ModuleSource, call_function
 from outcrop.capture.noise import step_records
+from outcrop.capture.seeding import seeded_by
 from outcrop.capture.sites import Site
 from outcrop.capture.streams import Stream
 from outcrop.capture.taps import Grid
-from outcrop.data.errors import InputError
+from outcrop.data.errors import InputError, OutcropError
 from outcrop.data.patterns import near_misses
 from outcrop.data.samples import Sample
 from outcrop.data.schema import StepRecord
@@ -116,11 +117,21 @@ class DiffusersSource:
     def step_records(self, steps: int, recorded: Sequence[int], **options: float) -> tuple[StepRecord, ...]:
         """Timesteps and noise levels of the ``recorded`` ones of ``steps``, as the pipeline itself sets them.
 
-        The pipeline is run up to its first call of the denoiser: what it tells its scheduler (the shift of Flux and SD3
-        for the size of the picture, sigmas of its own) cannot be known otherwise.
+        What it tells its scheduler (the shift of Flux and SD3 for the size of the picture, sigmas of its own) cannot be
+        known otherwise.
         """
         if self.part != "denoiser":
             return (StepRecord(index=0, timestep=0, log_snr=0, noise=0),)
+        self.count_timesteps(steps, **options)
+        return step_records(self._pipeline.scheduler, recorded)
+
+    def count_timesteps(self, steps: int, **options: float) -> int:
+        """How many timesteps the pipeline makes of ``steps``: some schedulers make more (Heun nearly twice as many).
+
+        The pipeline is run up to its first call of the denoiser.
+        """
+        if self.part != "denoiser":
+            return 1
         handle = self.denoiser.register_forward_pre_hook(_stop)
         try:
             self.generate(self._probes([self._texts[0]]), steps=steps, guidance=1.0, **options)
@@ -128,15 +139,16 @@ class DiffusersSource:
             pass
         finally:
             handle.remove()
-        return step_records(self._pipeline.scheduler, recorded)
+        return self.timesteps
 
     def generate(
         self, samples: Sequence[Sample], *, steps: int, guidance: float, **options: float
     ) -> NDArray[np.uint8]:
         """Images (n, height, width, 3) of one batch; every sample has a generator of its own, seeded by its seed.
 
-        ``options`` are ``height``, ``width`` and ``true_cfg_scale``. Raises :class:`InputError` for one that the
-        pipeline does not take.
+        What the pipeline draws beside them is seeded by the seeds of the batch. ``options`` are ``height``, ``width``
+        and ``true_cfg_scale``. Raises :class:`InputError` for one that the pipeline does not take, and for what it
+        refuses itself.
         """
         refused = [name for name in options if name not in self._accepted]
         if refused:
@@ -152,9 +164,21 @@ class DiffusersSource:
             arguments["use_resolution_binning"] = False  # the size is the one that was asked for, or the model's own
         optional = {"guidance_scale"}
         taken = {name: value for name, value in arguments.items() if name in self._accepted or name not in optional}
-        images = np.asarray((self._pipeline(**taken).images * 255).round(), dtype=np.uint8)
+        with seeded_by(samples, device=self.device):
+            images = np.asarray((self._run(taken).images * 255).round(), dtype=np.uint8)
         self.image_shape = images.shape[1:]
         return images
+
+    def _run(self, arguments: dict[str, Any]) -> Any:
+        try:
+            return self._pipeline(**arguments)
+        except OutcropError:
+            raise
+        except ValueError as error:
+            raise InputError(
+                f"{type(self._pipeline).__name__} refuses {arguments['num_inference_steps']} steps with "
+                f"{type(self._pipeline.scheduler).__name__}, or another argument: {error}"
+            ) from error
 
     @property
     def _texts(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class CaptureSpec(BaseModel):
     ``sites`` are globs over site names, roles or groups (``blocks``, ``attentions``, ``resnets``, ``all``);
     ``baselines`` adds what the denoiser is given, ``untrained`` a copy with random weights.
     ``record`` is how many of the ``steps`` are recorded, evenly spaced with the first and the last (all, if left out).
+    Schedulers that make more timesteps than they are asked for, such as Heun's, have that many steps.
     ``part`` is what is recorded: the denoiser, or once an image ``text_encoder``, ``vae`` (its decoder), ...
     ``guidance`` is the scale of classifier-free guidance (the pipeline's own default, if left out). ``true_cfg`` is
     that of pipelines such as Flux, whose ``guidance`` is a number that the model is told and no second prediction.

@@ -154,9 +154,25 @@ def test_a_module_that_makes_no_images_is_told() -> None:
         ModuleSource(nn.Identity(), latent=(3, 4, 4)).generate([], steps=2, guidance=1.0)
 
 
+class Noisy(nn.Module):
+    def forward(self, latents: Tensor) -> Tensor:
+        return latents + torch.randn_like(latents)
+
+
+def test_noise_that_a_model_draws_itself_comes_again_with_its_batch() -> None:
+    source = ModuleSource(Noisy(), latent=(3, 4, 4))
+    batch = [Sample(f"{seed:016x}", "", seed) for seed in range(3)]
+    before = torch.get_rng_state()
+    images = source.generate(batch, steps=1, guidance=1.0)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.randn(1)
+    np.testing.assert_array_equal(source.generate(batch, steps=1, guidance=1.0), images)
+    assert (source.generate(batch[:2], steps=1, guidance=1.0) != images[:2]).any()
+
+
 OWN = """
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler, StableDiffusionPipeline
 
 def plain():
     return StableDiffusionPipeline.from_pretrained(FOLDER, use_safetensors=True)
@@ -176,6 +192,11 @@ def offloaded():
 def sequential():
     pipeline = plain()
     pipeline.enable_sequential_cpu_offload(device="cpu")
+    return pipeline
+
+def second_order():
+    pipeline = plain()
+    pipeline.scheduler = HeunDiscreteScheduler.from_config(pipeline.scheduler.config)
     return pipeline
 
 def scheduled():
@@ -224,6 +245,23 @@ def test_another_scheduler_sets_the_noise_levels(own: Callable[[str], Dataset], 
     ds = own("scheduled")
     assert ds.info.provenance["scheduler"] == "DPMSolverMultistepScheduler"
     assert list(ds.steps["noise"]) != list(whole.steps["noise"])
+
+
+def test_steps_are_those_that_the_scheduler_makes(own: Callable[[str], Dataset]) -> None:
+    """Heun's makes five of three: the last is recorded, not the third."""
+    ds = own("second_order")
+    assert len(ds.steps) == 2
+    source = open_source(ds.info.model)
+    assert source.count_timesteps(3) == 5
+    last = source.step_records(3, range(5))[-1]
+    assert ds.steps["timestep"].iloc[-1] == last.timestep
+    assert ds.steps["noise"].iloc[-1] == last.noise
+
+
+def test_what_a_pipeline_refuses_is_told(tiny_model: Path) -> None:
+    source = open_source(str(tiny_model))
+    with pytest.raises(InputError, match=r"StableDiffusionPipeline refuses .*divisible by 8"):
+        source.generate([Sample("0" * 16, "a disc", 0)], steps=1, guidance=1.0, height=9, width=8)
 
 
 def test_weights_that_are_not_in_memory_are_refused(own: Callable[[str], Dataset]) -> None:
