@@ -30,8 +30,9 @@ ABOUT = {
         "makes the picture of 64 x 64.",
         "training": "It first redraws training pictures from their labels and from the renderer's random numbers, then "
         "plays against a critic, while the redrawing fades out; a classifier of latents asks for the labels.",
-        "limits": "What it was not taught by the critic it owes to the redrawing: a GAN trained from nothing would "
-        "need far more pictures than two processor cores afford.",
+        "limits": "Hatching is its weak style: the oracle seldom takes it for hatched. What it was not taught by the "
+        "critic it owes to the redrawing: a GAN trained from nothing would need far more pictures than two processor "
+        "cores afford.",
     },
     "vae": {
         "what": "A convolutional variational autoencoder whose latent is one vector of 48 numbers; there are no styles "
