@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
@@ -26,6 +27,7 @@ from outcrop.probes.design import rotated_designs
 from outcrop.probes.lbfgs import Rule
 from outcrop.probes.path import follow
 from outcrop.probes.problems import pose
+from outcrop.probes.ridge import ridge_scores
 from outcrop.probes.softmax import TaskStack
 from outcrop.probes.spec import STRENGTHS
 
@@ -134,33 +136,38 @@ def compare(n: int, d: int, classes: int) -> str:
     return f"{line} {excess:10.1e} {proof:10.1e} {apart:6.2f}"
 
 
-def ridge_sweep(n: int, d: int, classes: int) -> str:
-    """The same cell by ridge classifiers, all strengths at once against a loop."""
-    from outcrop.probes.ridge import ridge_scores
-
-    cell = make_cell(n, d, classes)
-    train = cell.fold != 0
-    penalties = [1 / strength for strength in STRENGTHS]
-    started, peer = time.process_time(), []
+def ridge_classifiers(cell: Cell, penalties: list[float], *, dtype: type) -> list[Matrix]:
+    """Scores of the held-out rows, for each task of the part and each penalty."""
+    train, scores = cell.fold != 0, []
     for task in PART:
-        scaler = StandardScaler().fit(cell.features[train])
-        x, held = scaler.transform(cell.features[train]), scaler.transform(cell.features[~train])
+        scaler = StandardScaler().fit(cell.features[train].astype(dtype))
+        x, held = (scaler.transform(cell.features[own].astype(dtype)) for own in (train, ~train))
         for penalty in penalties:
             model = RidgeClassifier(alpha=penalty).fit(x, cell.codes[task, train])
-            peer.append(model.decision_function(held))
-    theirs, started = SHARE * (time.process_time() - started), time.process_time()
+            scores.append(model.decision_function(held))
+    return scores
+
+
+def ridge_sweep(n: int, d: int, classes: int) -> str:
+    """The same cell by ridge classifiers, all strengths at once against a loop; both against float64."""
+    cell = make_cell(n, d, classes)
+    penalties = [1 / strength for strength in STRENGTHS]
+    started = time.process_time()
+    peer = ridge_classifiers(cell, penalties, dtype=np.float32)
+    theirs = SHARE * (time.process_time() - started)
+    exact = ridge_classifiers(cell, penalties, dtype=np.float64)
+    started = time.process_time()
     indicators = 2.0 * (cell.codes[:, :, None] == np.arange(classes)) - 1
     stacked = indicators.transpose(1, 0, 2).reshape(n, -1).astype(np.float32)
     trains = [cell.fold != held_fold for held_fold in range(FOLDS)]
     scores = [ridge_scores(cell.features, stacked, own, penalties=penalties) for own in trains]
     ours = time.process_time() - started
     columns = [np.arange(t * classes, (t + 1) * classes) for t in PART]
-    apart = max(
-        float(np.abs(scores[0][s][:, columns[t]] - peer[t * len(penalties) + s]).max())
-        for t in range(len(PART))
-        for s in range(len(penalties))
+    found = [scores[0][s][:, columns[t]] for t in range(len(PART)) for s in range(len(penalties))]
+    errors = (max(float(np.abs(a - b).max()) for a, b in zip(own, exact, strict=True)) for own in (found, peer))
+    return f"{n:5} {d:5} {classes:3} {theirs:8.1f} {ours:8.3f} {theirs / ours:8.1f}" + "".join(
+        f"{error:10.1e}" for error in errors
     )
-    return f"{n:5} {d:5} {classes:3} {theirs:8.1f} {ours:8.3f} {theirs / ours:8.1f} {apart:10.1e}"
 
 
 def main() -> None:
@@ -171,8 +178,9 @@ def main() -> None:
     parser.add_argument("--ridge", action="store_true", help="the ridge sweep instead")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", LinAlgWarning)
     head = "peer s   ours s  float64 float32    warm     excess   proved to accuracy apart (points)"
-    print(f"    n     d   k   {'RidgeClassifier s  ours s  ratio  scores apart' if arguments.ridge else head}")
+    print(f"    n     d   k   {'  peer s   ours s   ratio  off float64: ours, peer' if arguments.ridge else head}")
     sizes = ((n, d, k) for n in arguments.samples for d in arguments.features for k in arguments.classes)
     for size in sizes:
         print((ridge_sweep if arguments.ridge else compare)(*size), flush=True)

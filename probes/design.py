@@ -23,6 +23,20 @@ NEGLIGIBLE = 10.0
 
 
 @dataclass(frozen=True)
+class Standards:
+    """Standardised features = (x - ``mean``) * ``inverse_scale``, both (d,)."""
+
+    mean: FloatArray
+    inverse_scale: FloatArray
+
+    def apply(self, features: FloatArray) -> FloatArray:
+        """(n, d) to (n, d)."""
+        result: FloatArray = features - self.mean
+        result *= self.inverse_scale
+        return result
+
+
+@dataclass(frozen=True)
 class Rotation:
     """Standardised features = (x - ``mean``) * ``inverse_scale``; coordinates = standardised features @ ``basis``.
 
@@ -80,14 +94,9 @@ def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
     return _decompose(features, np.arange(len(features)), standardise=standardise)[0]
 
 
-def rotate(features: FloatArray) -> tuple[Rotation, FloatArray]:
-    """The rotation of the training rows ``features`` (n, d), and their coordinates (r, n).
-
-    With more features than rows the coordinates are the scaled eigenvectors of the rows' inner products, and cost no
-    product of their own.
-    """
-    rotation, coordinates = _decompose(features, np.arange(len(features)))
-    return rotation, rotation.coordinates(features) if coordinates is None else coordinates
+def fit_standards(features: FloatArray) -> Standards:
+    """Mean and scale of the training rows ``features`` (n, d)."""
+    return Standards(*_standards(features, np.arange(len(features)), standardise=True))
 
 
 def _decompose(

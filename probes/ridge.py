@@ -1,10 +1,10 @@
 """Ridge regression and ridge classifiers in closed form: every outcome and every penalty from one decomposition.
 
-In the eigenbasis of the standardised training rows' covariance the weights of a penalty are w_j = (z_j . y) /
-(n ev_j + penalty): what the rows have to do with the outcomes is worked out once, and a penalty costs a division
-(Hastie, Tibshirani and Friedman 2009, equation 3.47). Outcomes are numbers; a class is an indicator, -1 or 1, and the
-class of the highest score is the prediction, as in scikit-learn's ``RidgeClassifier``. A screening pass: a probe's
-accuracy is 2 points below to 3 above the best of its scores.
+The weights of a penalty are B Q (T + penalty I)^-1 Q'B'y, where Q T Q' are the products of the standardised features
+(B = I, y = Z'outcomes), or of the rows where these are fewer (B = Z', y = outcomes), brought to tridiagonal form once
+(Hastie, Tibshirani and Friedman 2009, equations 3.44 and 18.15; Elden 1977). Outcomes are numbers; a class is an
+indicator, -1 or 1, and the class of the highest score is the prediction, as in scikit-learn's ``RidgeClassifier``. A
+screening pass: a probe's accuracy is 2 points below to 3 above the best of its scores.
 """
 
 from collections.abc import Sequence
@@ -14,41 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.probes.design import Rotation, rotate
+from outcrop.probes.design import Standards, fit_standards
 from outcrop.probes.properties import IntArray
 from outcrop.probes.softmax import BoolArray, FloatArray
+from outcrop.probes.tridiagonal import Tridiagonal
 
 
 @dataclass(frozen=True)
 class RidgeFit:
     """Ridge regressions of q outcomes on the same rows, for any penalty.
 
-    ``products`` (q, r): of the centred outcomes with each coordinate; ``means`` (q,) of the outcomes; ``rows``: how
-    many were fitted.
+    ``standards``: of the features; ``rows`` (n, d): those fitted, standardised, where they are fewer than the features;
+    ``products`` (k, q): Q'B'y of the module's formula; ``means`` (q,) of the outcomes.
     """
 
-    rotation: Rotation
+    standards: Standards
+    rows: FloatArray | None
+    system: Tridiagonal
     products: FloatArray
     means: FloatArray
-    rows: int
 
     def weights(self, penalty: float) -> tuple[FloatArray, FloatArray]:
         """``coef`` (q, d) and intercepts (q,) for raw features, minimising |y - Xw - b|^2 + ``penalty`` |w|^2."""
-        own = np.concatenate([self._coordinates(penalty), self.means[:, None]], axis=1)
-        return self.rotation.raw_weights(own)
+        own = self.system.back(self.system.solve(self.products, penalty))
+        coef = (own if self.rows is None else self.rows.T @ own).T * self.standards.inverse_scale
+        return coef, self.means - coef @ self.standards.mean
 
     def scores(self, features: FloatArray, penalties: Sequence[float]) -> FloatArray:
         """(s, n, q) for raw ``features`` (n, d) and each of ``penalties``."""
-        coordinates = self.rotation.coordinates(features).T
-        weights = np.concatenate([self._coordinates(penalty) for penalty in penalties])
-        scores = (coordinates @ weights.T).reshape(len(features), len(penalties), -1) + self.means
-        return np.asarray(scores.transpose(1, 0, 2))
-
-    def _coordinates(self, penalty: float) -> FloatArray:
-        # A direction that is empty over the training rows has no product with the outcomes: 0 without a penalty, too.
-        spread = self.rows * self.rotation.spectrum + penalty
-        weights: FloatArray = self.products / np.maximum(spread, np.finfo(spread.dtype).tiny)
-        return weights
+        own = self.standards.apply(features)
+        coordinates = self.system.forth(own.T if self.rows is None else self.rows @ own.T)
+        solved = [self.system.solve(self.products, penalty) for penalty in penalties]
+        scores = (coordinates.T @ np.concatenate(solved, axis=1)).reshape(len(features), len(penalties), -1)
+        return np.asarray((scores + self.means).transpose(1, 0, 2))
 
 
 def fit_ridge(features: FloatArray, outcomes: FloatArray) -> RidgeFit:
@@ -60,10 +58,14 @@ def fit_ridge(features: FloatArray, outcomes: FloatArray) -> RidgeFit:
         raise InputError(f"outcomes must be ({len(features)}, q), one row per sample. Got {outcomes.shape}.")
     if not np.isfinite(outcomes).all():
         raise InputError(f"outcomes must be finite. {int((~np.isfinite(outcomes)).sum())} are NaN or infinite.")
-    rotation, coordinates = rotate(features)
-    means = outcomes.mean(0)
-    products = (coordinates @ (outcomes - means).astype(features.dtype)).T
-    return RidgeFit(rotation, products, means.astype(features.dtype), len(features))
+    means = outcomes.mean(0).astype(features.dtype)
+    centred, standards = (outcomes - means).astype(features.dtype), fit_standards(features)
+    scaled = standards.apply(features)
+    if len(scaled) < scaled.shape[1]:
+        system, sums = Tridiagonal.of(scaled @ scaled.T), centred
+        return RidgeFit(standards, scaled, system, system.forth(sums), means)
+    system, sums = Tridiagonal.of(scaled.T @ scaled), scaled.T @ centred
+    return RidgeFit(standards, None, system, system.forth(sums), means)
 
 
 def ridge_scores(
