@@ -6,9 +6,10 @@ takes a third of the time of all eigenvalues and eigenvectors.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+from scipy.linalg import lapack
 
 from outcrop.probes.softmax import Float64Array, FloatArray
 
@@ -36,7 +37,7 @@ class Tridiagonal:
     @classmethod
     def of(cls, matrix: FloatArray) -> "Tridiagonal":
         """Reduce ``matrix`` (k, k), which is overwritten."""
-        (reduce,) = get_lapack_funcs(("sytrd",), (matrix,))
+        reduce = _routine("sytrd", matrix)
         reduced, diagonal, beside, factors, _ = reduce(matrix.T, lower=1, lwork=PANEL * len(matrix), overwrite_a=1)
         return cls(np.asfortranarray(reduced[1:, :-1]), factors, diagonal.astype(float), beside.astype(float))
 
@@ -47,10 +48,9 @@ class Tridiagonal:
         shift = max(shift, FLOOR * eps * largest, np.finfo(columns.dtype).tiny)
         if len(self.diagonal) == 1:
             return np.asarray(columns / (self.diagonal + shift), dtype=columns.dtype)
-        (solve,) = get_lapack_funcs(("ptsv",), dtype=np.float64)
         failed = True
         while failed:
-            _, _, solution, failed = solve(self.diagonal + shift, self.beside, columns)
+            _, _, solution, failed = lapack.dptsv(self.diagonal + shift, self.beside, columns)
             shift *= 4
         return np.asarray(solution, dtype=columns.dtype)
 
@@ -65,7 +65,12 @@ class Tridiagonal:
     def _reflect(self, columns: FloatArray, way: str) -> FloatArray:
         result = np.array(columns, order="F")
         if len(self.factors):
-            (reflect,) = get_lapack_funcs(("ormqr",), (self.reflections,))
+            reflect = _routine("ormqr", self.reflections)
             workspace = PANEL * (columns.shape[1] + PANEL + 1)
             result[1:], _, _ = reflect("L", way, self.reflections, self.factors, result[1:], workspace)
         return result
+
+
+def _routine(name: str, like: FloatArray) -> Any:
+    """LAPACK's routine for the dtype of ``like``."""
+    return getattr(lapack, ("s" if like.dtype == np.float32 else "d") + name)

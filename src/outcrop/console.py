@@ -34,11 +34,11 @@ def _advance(bar: "object", done: int, total: int) -> None:
 class _PlainProgress:
     def __init__(self, title: str, unit: str) -> None:
         self.title, self.unit = title, unit
-        self.started, self.first, self.shown = time.monotonic(), -1, -1
+        self.started, self.first, self.shown = 0.0, -1, -1
 
     def __call__(self, done: int, total: int) -> None:
         if self.first < 0:
-            self.first = done
+            self.first, self.started = done, time.monotonic()  # starting up tells nothing of the speed
         tenth = 10 * done // max(total, 1)
         if tenth == self.shown:
             return
