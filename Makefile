@@ -101,6 +101,10 @@ test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCRO
 test-hostile: wheel ## open 10,000 mutated shards, and find 1,000 flipped bits and 200 truncations in a data set
 	OUTCROP_MUTATIONS=10000 OUTCROP_FLIPS=1000 OUTCROP_CUTS=200 "$(SITE)/bin/python" -P -m pytest tests/data/hostile $(PYTEST_ARGS)
 
+.PHONY: test-statistics
+test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with one cell, 1,000 intervals, and print how often each is right
+	OUTCROP_DATASETS=200 "$(SITE)/bin/python" -P -m pytest -s tests/probes/test_planted_truth.py $(PYTEST_ARGS)
+
 .PHONY: train-zoo
 train-zoo: $(DEMO_STAMP) ## train the shipped models again (about three hours on two cores; goes on after a kill)
 	"$(BIN)/python" -m outcrop.zoo.training --out build/zoo

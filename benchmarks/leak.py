@@ -24,7 +24,7 @@ from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.sweep import probe
 from outcrop.viz import style
 
-SPLITS = {"row": "rows at random", "picture": "whole pictures", "prompt_id": "whole prompts"}
+SPLITS = {"row": "rows dealt at random", "picture": "whole pictures dealt", "prompt_id": "whole prompts dealt"}
 LABELS = {
     "content": "content of the prompt",
     "per picture": "drawn for each picture",
@@ -90,16 +90,18 @@ def draw(frame: pd.DataFrame, site: str) -> Figure:
     """Three groups of three bars, with chance as a line."""
     with style.figure_style():
         figure = Figure(figsize=(7.2, 3.5))
-        axes: Axes = figure.add_axes((0.09, 0.2, 0.89, 0.6))
+        axes: Axes = figure.add_axes((0.09, 0.2, 0.83, 0.6))
         colours = dict(zip(SPLITS, ("#D55E00", "#E69F00", "#0072B2"), strict=True))
         for place, (split, meaning) in enumerate(SPLITS.items()):
             own = frame[frame["split"] == split].set_index("property").loc[list(LABELS)]
             x = np.arange(len(LABELS)) + 0.27 * (place - 1)
-            axes.bar(x, own["accuracy"], width=0.25, color=colours[split], label=f"{meaning} in training or test")
-            for at, value in zip(x, own["accuracy"], strict=True):
-                axes.text(at, value + 0.015, f"{value:.2f}", ha="center", va="bottom", fontsize=style.SMALL_SIZE)
+            axes.bar(x, own["accuracy"], width=0.25, color=colours[split], label=meaning)
+            reach = np.abs(own[["low", "high"]].to_numpy().T - own["accuracy"].to_numpy())
+            axes.errorbar(x, own["accuracy"], yerr=reach, fmt="none", ecolor=style.INK, elinewidth=0.9)
+            for at, value, top in zip(x, own["accuracy"], own["high"], strict=True):
+                axes.text(at, top + 0.015, f"{value:.2f}", ha="center", va="bottom", fontsize=style.SMALL_SIZE)
         axes.axhline(frame["chance"].iloc[0], color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.text(2.44, frame["chance"].iloc[0] + 0.012, "chance", ha="right", fontsize=style.SMALL_SIZE)
+        axes.text(2.53, frame["chance"].iloc[0], "chance", va="center", fontsize=style.SMALL_SIZE)
         axes.set_xticks(range(len(LABELS)), list(LABELS.values()), fontsize=style.TEXT_SIZE)
         axes.set_xlim(-0.5, 2.5)
         axes.set_ylim(0, 1.08)
@@ -107,7 +109,12 @@ def draw(frame: pd.DataFrame, site: str) -> Figure:
         figure.text(0.09, 0.93, "What a leaking split lets a probe score", fontsize=style.TITLE_SIZE, weight="bold")
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, handlelength=1, columnspacing=1.4)
         pictures = int(frame["n"].iloc[0])
-        figure.text(0.09, 0.04, f"{site}, {pictures} rows: every recorded step of every picture.", color=style.MUTED)
+        figure.text(
+            0.09,
+            0.04,
+            f"{site}, {pictures} rows: all recorded steps of all pictures. Lines: 95 % intervals over what was dealt.",
+            color=style.MUTED,
+        )
         return figure
 
 

@@ -2,21 +2,26 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
-from outcrop.data.errors import DataError
+from outcrop.data.errors import DataError, InputError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.checkpoint import remove_unfinished
 from outcrop.probes.comparison import Outcomes, compare_cells, compare_properties
 from outcrop.probes.logistic import LinearWeights
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Plot = Literal["heatmap", "profiles", "steps"]
 
 FORMAT = 1
 FRAME, WEIGHTS, PROVENANCE = "probes.parquet", "weights.safetensors", "probes.json"
@@ -114,6 +119,23 @@ class ProbeTable:
         order = {name: list(dict.fromkeys(self.frame[name])) for name in ("property", "site", "step")}
         dataset = xarray.Dataset.from_dataframe(self.frame.set_index(["property", "site", "step"]))
         return dataset.reindex(order)
+
+    def plot(self, kind: Plot = "heatmap", **settings: Any) -> "Figure":
+        """Draw the table: a "heatmap" over sites and steps, "profiles" over depth, or "steps" over the noise level.
+
+        ``settings`` are those of :func:`outcrop.viz.plot_heatmap`, ``plot_profiles`` and ``plot_steps``: ``properties``
+        and the like. Raises :class:`InputError` for another kind.
+        """
+        from outcrop import viz
+
+        draw: Mapping[str, Callable[..., Figure]] = {
+            "heatmap": viz.plot_heatmap,
+            "profiles": viz.plot_profiles,
+            "steps": viz.plot_steps,
+        }
+        if kind not in draw:
+            raise InputError(f"kind must be one of {', '.join(draw)}. Got {kind!r}.")
+        return draw[kind](self, **settings)
 
     def to_text(self) -> str:
         """The best cell of each property as text for a terminal."""

@@ -74,6 +74,6 @@ def recording() -> PlantedRecording:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_recording() -> Callable[..., PlantedRecording]:
     return make_recording

@@ -1,5 +1,7 @@
 """After erasure nothing linear is left, and as little as possible was changed."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.linalg import pinvh, sqrtm
@@ -31,6 +33,17 @@ def test_it_is_the_formula_of_the_paper() -> None:
     projection = column @ np.linalg.pinv(column)
     expected = x - centred @ (root @ projection @ whitening).T
     np.testing.assert_allclose(fit(x, codes)(x), expected, atol=1e-8)
+
+
+def test_it_agrees_with_its_authors_implementation() -> None:
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it compiles with torch.jit, which is deprecated
+        from concept_erasure import LeaceFitter
+    x, codes = draw()
+    features, indicators = torch.from_numpy(x), torch.from_numpy(np.eye(3)[codes])
+    theirs = LeaceFitter.fit(features, indicators, shrinkage=False, svd_tol=1e-6).eraser
+    np.testing.assert_allclose(fit(x, codes)(x), theirs(features).numpy(), atol=1e-8)
 
 
 def test_no_linear_classifier_beats_the_frequencies() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
-from outcrop.data.errors import DataError
+from outcrop.data.errors import DataError, InputError
 from outcrop.probes.sweep import ProbeSpec, probe
 from outcrop.probes.table import ProbeTable
 
@@ -61,6 +62,18 @@ def test_what_cannot_be_read_is_named(table: ProbeTable, tmp_path: Path) -> None
     (tmp_path / "probes.json").write_text(json.dumps(record | {"format": 99}))
     with pytest.raises(DataError, match=r"format 99; this version of Outcrop reads format 1"):
         ProbeTable.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "profiles", "steps"])
+def test_it_draws_itself(table: ProbeTable, kind: str) -> None:
+    figure = table.plot(kind, properties=["content"])
+    assert figure.axes
+    assert any("content" in text.get_text().lower() for text in figure.findobj(Text))
+
+
+def test_a_kind_of_figure_that_is_none_is_named(table: ProbeTable) -> None:
+    with pytest.raises(InputError, match=r"heatmap, profiles, steps\. Got 'pie'"):
+        table.plot("pie")
 
 
 def test_xarray_holds_the_same_numbers(table: ProbeTable) -> None:

@@ -1,0 +1,122 @@
+"""Whole sweeps over many data sets: what is claimed, how often it is false, and whether intervals hold the truth.
+
+A few data sets here; ``make test-statistics`` takes 200 and prints the figures that docs/probes.md quotes.
+"""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcrop.probes.estimator import LinearProbe
+from outcrop.probes.plan import make_plan
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.sweep import probe
+
+COUNT = int(os.environ.get("OUTCROP_DATASETS", "3"))
+WHOLE = COUNT >= 200
+TRIALS = 5 * COUNT
+LEVEL, WIDTH, GROUPS, ROWS = 0.05, 8, 30, 150
+SITES, STEPS, HERE = ("down.0", "mid", "up.0.attn", "up.1"), (0, 1), ("mid", 1)
+DIRECTIONS = np.random.default_rng(7).standard_normal((3, WIDTH))
+
+
+def draw_features(content: np.ndarray, groups: np.ndarray, *, strength: float, seed: int) -> np.ndarray:
+    """Noise, and a direction per class that is the clearer in some groups than in others."""
+    rng = np.random.default_rng([seed, 0])
+    clarity = strength * np.random.default_rng([seed, 1]).gamma(2, 0.5, size=groups.max() + 1)
+    noise = rng.standard_normal((len(content), WIDTH))
+    return (noise + clarity[groups, None] * DIRECTIONS[content]).astype(np.float32)
+
+
+def draw(new_recording: Callable, *, strength: float, seed: int) -> tuple:
+    """A recording with ``content`` at one cell, of this ``strength``; all cells share half of their noise."""
+    made = new_recording(ROWS, templates=GROUPS, seed=1000 + seed)
+    content = pd.factorize(made.labels["content"], sort=True)[0]
+    rng = np.random.default_rng([seed, 2])
+    shared = rng.standard_normal((ROWS, WIDTH))
+    for site in SITES:
+        for step in STEPS:
+            made.arrays[site, step] = ((shared + rng.standard_normal(shared.shape)) / np.sqrt(2)).astype(np.float32)
+    if strength:
+        made.arrays[HERE] = draw_features(content, np.arange(ROWS) % GROUPS, strength=strength, seed=seed)
+    return made, content
+
+
+def settings(**changes: object) -> ProbeSpec:
+    given = {"group_by": ("template",), "steps": STEPS, "strengths": (0.1,), "folds": 4, "controls": 1}
+    return ProbeSpec(**(given | changes))
+
+
+def sweeps(new_recording: Callable, *, strength: float) -> list[pd.DataFrame]:
+    """Tables of ``COUNT`` data sets, 16 cells each, with the column ``planted``."""
+    tables = []
+    for seed in range(COUNT):
+        made, _ = draw(new_recording, strength=strength, seed=seed)
+        frame = probe(made, spec=settings(permutations=399, bootstraps=400, seed=seed)).frame
+        here = (frame["property"] == "content") & (frame["site"] == HERE[0]) & (frame["step"] == HERE[1])
+        tables.append(frame.assign(planted=here & bool(strength)))
+    return tables
+
+
+def claims(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["q_value"] <= LEVEL]
+
+
+def true_accuracy(made, content: np.ndarray, spec: ProbeSpec, *, strength: float) -> float:
+    """Of the planted cell's probes, one per fold, on 20,000 new rows of 4,000 new groups."""
+    fresh = np.random.default_rng(11).integers(3, size=20_000)
+    rows = draw_features(fresh, np.arange(len(fresh)) // 5, strength=strength, seed=12_345)
+    plan = make_plan(made, spec)
+    probes = [LinearProbe(0.1).fit(made.arrays[HERE][fold.train], content[fold.train]) for fold in plan.splits.folds]
+    shares = [fold.test.mean() for fold in plan.splits.folds]
+    return float(np.average([(own.predict(rows) == fresh).mean() for own in probes], weights=shares))
+
+
+@pytest.fixture(scope="module")
+def of_nothing(new_recording: Callable) -> list[pd.DataFrame]:
+    return sweeps(new_recording, strength=0.0)
+
+
+def error(share: float, trials: int) -> float:
+    return float(np.sqrt(share * (1 - share) / trials))
+
+
+def test_where_nothing_was_planted_at_most_5_percent_claim_anything(of_nothing: list[pd.DataFrame]) -> None:
+    """Every claim is false here, so that the share of data sets with one is the false-discovery rate."""
+    rate = float(np.mean([not claims(table).empty for table in of_nothing]))
+    print(f"{COUNT} null data sets: {rate:.1%} claim a cell at q <= {LEVEL}")
+    assert rate <= (LEVEL if WHOLE else LEVEL + 3 * error(LEVEL, COUNT))
+
+
+def test_where_nothing_was_planted_accuracies_are_chance(of_nothing: list[pd.DataFrame]) -> None:
+    frame = pd.concat(of_nothing)
+    apart = (frame["accuracy"] - frame["chance"]).mean()
+    selectivity = frame["selectivity"].mean()
+    held = ((frame["low"] <= frame["chance"]) & (frame["chance"] <= frame["high"])).mean()
+    print(f"accuracy less chance {apart:+.4f}; selectivity {selectivity:+.4f}; intervals that hold chance {held:.1%}")
+    assert abs(apart) < 0.01 + 0.05 / np.sqrt(COUNT)
+    assert abs(selectivity) < 0.01 + 0.05 / np.sqrt(COUNT)
+    assert 0.93 <= held <= 0.97 or not WHOLE
+
+
+def test_what_was_planted_is_found_there_and_nowhere_else(new_recording: Callable) -> None:
+    tables = sweeps(new_recording, strength=1.2)
+    found = float(np.mean([claims(table)["planted"].any() for table in tables]))
+    false = float(np.mean([(~claims(table)["planted"]).sum() / max(len(claims(table)), 1) for table in tables]))
+    print(f"planted cell found in {found:.1%}; of the claims {false:.1%} are false")
+    assert found > 0.9
+    assert false <= (LEVEL if WHOLE else LEVEL + 3 * error(LEVEL, COUNT))
+
+
+def test_intervals_hold_what_the_probes_reach_on_new_groups(new_recording: Callable) -> None:
+    held = []
+    for seed in range(TRIALS):
+        made, content = draw(new_recording, strength=1.2, seed=10_000 + seed)
+        spec = settings(properties=("content",), sites=(HERE[0],), steps=(HERE[1],), bootstraps=400, seed=seed)
+        row = probe(made, spec=spec).frame.iloc[0]
+        held.append(row["low"] <= true_accuracy(made, content, spec, strength=1.2) <= row["high"])
+    print(f"{TRIALS} data sets: intervals that hold the true accuracy {np.mean(held):.1%}")
+    assert (0.93 <= np.mean(held) <= 0.97) if WHOLE else np.mean(held) >= 0.95 - 3 * error(0.95, TRIALS)
