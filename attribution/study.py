@@ -86,6 +86,15 @@ def default_prompts(model: str) -> PromptGrid:
     """The demo's prompts, which the shipped models know, in all wordings. Raises :class:`InputError` for others."""
     if not model.startswith(SCHEME):
         raise InputError(f"{model} needs prompts: give a file, a list or a grid, with labels that say what differs.")
+    return PromptGrid.model_validate(_demo()["prompts"] | {"wording": "cross"})
+
+
+def default_guidance(model: str) -> float | None:
+    """The demo's guidance, at which the shipped models obey their prompts; None (the pipeline's own) for others."""
+    return float(_demo()["guidance"]) if model.startswith(SCHEME) else None
+
+
+def _demo() -> dict[str, Any]:
     config = Path(str(resources.files("outcrop.zoo"))) / "demo.yaml"
-    grid = yaml.safe_load(config.read_text())["prompts"]
-    return PromptGrid.model_validate(grid | {"wording": "cross"})
+    found: dict[str, Any] = yaml.safe_load(config.read_text())
+    return found

@@ -12,7 +12,8 @@ from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
 
 ROW = 0.2  # inches a property
-GAP = 0.86  # inches between families: names of places, and the family's title
+GAP = 0.42  # inches between families, beside the room that the names of places take
+TILT = 35  # degrees
 LEFT, RIGHT, TOP = 0.9, 0.3, 0.42
 MAP, BAR = 4.6, 1.9  # widths in inches
 NOTE = (
@@ -43,10 +44,11 @@ def plot_families(families: Mapping[str, HasLabour]) -> Figure:
     if not families:
         raise InputError("expected at least one family with its division of labour; got none.")
     heights = [ROW * len(one.profiles) for one in families.values()]
+    below = [_room(one) for one in families.values()]
     note = style.wrap(NOTE, size=style.SMALL_SIZE, width=LEFT + MAP + BAR)
-    bottom = GAP + 0.13 * len(note)
+    foot = 0.3 + 0.13 * len(note)
     width = LEFT + MAP + 0.45 + BAR + RIGHT
-    height = TOP + sum(heights) + GAP * (len(heights) - 1) + bottom
+    height = TOP + sum(heights) + sum(below) + GAP * (len(heights) - 1) + foot
     with style.figure_style():
         figure = Figure(figsize=(width, height))
         base = height - TOP
@@ -56,11 +58,23 @@ def plot_families(families: Mapping[str, HasLabour]) -> Figure:
             _map(figure.add_axes(box, label=f"map {name}"), name, one)
             box = ((LEFT + MAP + 0.45) / width, base / height, BAR / width, heights[number] / height)
             _index(figure.add_axes(box, label=f"index {name}"), one, first=number == 0)
-            base -= GAP
+            base -= below[number] + GAP
         for line, text in enumerate(reversed(note)):
             at = (0.12 + 0.13 * line) / height
             figure.text(0.12 / width, at, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
     return figure
+
+
+def _place_names(one: HasLabour) -> list[str]:
+    places = [str(place) for place in one.profiles.columns]
+    names = labels.short_site_names(places)
+    return [names[place] for place in places]
+
+
+def _room(one: HasLabour) -> float:
+    """Inches that the tilted names of places take below their map."""
+    widest = max(style.text_width(name, size=style.TEXT_SIZE) for name in _place_names(one))
+    return float(widest * np.sin(np.radians(TILT))) + 0.1
 
 
 def _map(axes: Axes, name: str, one: HasLabour) -> None:
@@ -72,10 +86,9 @@ def _map(axes: Axes, name: str, one: HasLabour) -> None:
             text = labels.number(min(max(float(value), 0.0), 1.0))
             axes.text(column, row, text, ha="center", va="center", fontsize=style.TINY_SIZE, color=ink)
     axes.set_yticks(range(len(values)), [labels.property_title(str(name)) for name in one.profiles.index])
-    places = [str(place) for place in one.profiles.columns]
-    names = labels.short_site_names(places)
-    shown = style.thin(len(places), room=20)
-    axes.set_xticks(shown, [names[places[at]] for at in shown], rotation=35, ha="right", rotation_mode="anchor")
+    names = _place_names(one)
+    shown = style.thin(len(names), room=20)
+    axes.set_xticks(shown, [names[at] for at in shown], rotation=TILT, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(name, loc="left", fontsize=style.TEXT_SIZE, fontweight="bold", pad=4)

@@ -69,27 +69,38 @@ def _platonic(models: Sequence[str], *, setting: Setting, out: Path, progress: P
     return platonic(recordings[0], recordings[1:], names=models, seed=setting.seed)
 
 
-def record(model: str, *, setting: Setting, out: Path, reduction: str, progress: Progress | None = None) -> Dataset:
-    """The outputs of a model's blocks for about four pictures a pair, or at least one of every prompt."""
+def record(
+    model: str,
+    *,
+    setting: Setting,
+    out: Path,
+    reduction: str,
+    steps: int = RECORDED_STEPS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The outputs of a model's blocks at ``steps`` of its steps, for about four pictures a pair of ``setting``, or at
+    least one of every prompt.
+    """
     prompts: PromptFile | PromptGrid
     if setting.prompts:
         prompts = PromptFile(file=Path(setting.prompts))
     else:
         prompts = default_prompts(model).model_copy(update={"wording": "rotate"})
     count = len(prompts.expand())
-    steps = 1 if _one_step(model, setting) else setting.steps
+    one_step = _one_step(model, setting)
+    taken = 1 if one_step else setting.steps
     fields: dict[str, Any] = {
         "model": model,
         "prompts": prompts.model_dump(mode="json"),
         "seeds": {"first": setting.seed, "per_prompt": max(1, round(4 * setting.pairs / count))},
         "sites": ["blocks"],
-        "steps": steps,
-        "record": min(steps, RECORDED_STEPS),
+        "steps": taken,
+        "record": min(taken, steps),
         "reduction": reduction,
         "batch": setting.batch,
         "device": setting.device,
+        "guidance": 1.0 if one_step else setting.guided(model),
     }
-    fields |= {"guidance": 1.0} if steps == 1 else {"guidance": setting.guidance}
     return capture(parse_spec(fields | setting.size, where="the recipe"), out, progress=progress)
 
 

@@ -12,7 +12,7 @@ from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.readouts import Readout
 from outcrop.attribution.recipe import NOT_TESTABLE, NotTestableError, Recipe, RecipePlan, Verdict, judge
 from outcrop.attribution.run import run_study
-from outcrop.attribution.study import PairPlan, parse_study
+from outcrop.attribution.study import PairPlan, default_guidance, parse_study
 from outcrop.capture.source import open_source
 from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import InputError
@@ -41,8 +41,12 @@ class Setting:
         """As a study's specification has them, without the cells."""
         plan = PairPlan(count=self.pairs, seed=self.seed, first_seed=self.seed, share_seed=share_seed)
         given: dict[str, Any] = {"model": model, "pairs": plan, "steps": self.steps, "batch": self.batch}
-        given |= {"guidance": self.guidance, "device": self.device}
+        given |= {"guidance": self.guided(model), "device": self.device}
         return given | self.size | ({"prompts": {"file": self.prompts}} if self.prompts else {})
+
+    def guided(self, model: str) -> float | None:
+        """The guidance asked for, or else that of the demo for its models, or the pipeline's own (None)."""
+        return default_guidance(model) if self.guidance is None else self.guidance
 
     @property
     def size(self) -> dict[str, int]:

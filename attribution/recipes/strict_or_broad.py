@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcrop.attribution.agreement import Agreement, compare_with_probes
 from outcrop.attribution.cells import Cell, cut_windows
 from outcrop.attribution.contrast import Contrast, contrast
 from outcrop.attribution.effect_table import EffectTable
@@ -26,6 +27,7 @@ from outcrop.attribution.places import of_role
 from outcrop.attribution.prepare import Study, observe_told, prepare_study
 from outcrop.attribution.readouts import Classifier, Readout
 from outcrop.attribution.recipe import NOT_TESTABLE, Card, Outcome, Verdict
+from outcrop.attribution.recipes.recorded import HALVES, record
 from outcrop.attribution.recipes.run import Setting
 from outcrop.attribution.run import run_study
 from outcrop.attribution.scores import asked_classes
@@ -33,10 +35,13 @@ from outcrop.attribution.study import Pair, Side, parse_study
 from outcrop.capture.sites import Site
 from outcrop.capture.source import open_source
 from outcrop.data.errors import InputError
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.sweep import probe
 
 PROPERTIES = ("content", "style", "layout")
 PATCH, TOLD, WHEN = "activation-patch", "prompt-injection", "when"
 WINDOWS = 4
+MOMENTS = 4  # recorded for the probes
 UNLABELLED = ("a_prompt", "b_prompt", "a_seed", "b_seed")
 ALL = 0.8
 """From this effect on the latent alone is said to settle a property; below 1 - ALL it is said not to."""
@@ -57,7 +62,8 @@ class Family:
     ``patched``: the index over blocks whose output is patched; ``told``: over the layers that are told something, None
     where there is at most one such layer; ``when``: over windows of steps, None for a single step. ``latent``: per
     property the effect of the initial latent alone. ``obeyed``: the share of the pictures A and B that show what the
-    prompt asks for, as the readouts see it; empty where nothing is asked.
+    prompt asks for, as the readouts see it; empty where nothing is asked. ``agreement``: what probes decode at the
+    blocks beside what patching them causes; None where nothing was recorded.
     """
 
     model: str
@@ -68,6 +74,7 @@ class Family:
     when: Labour | None
     latent: dict[str, Contrast]
     obeyed: dict[str, float] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
     def drawn(self) -> dict[str, Labour]:
         """What there is of the three, by a name for readers."""
@@ -113,7 +120,24 @@ def study_family(
     shown = replace(outcomes, pairs=outcomes.pairs[list(UNLABELLED)])  # read alike everywhere: by what pictures show
     table = effects(shown, readouts)
     table.save(out)
-    return replace(read_family(model, table, one_step=one_step), obeyed=obeyed(outcomes, readouts))
+    family = read_family(model, table, one_step=one_step)
+    return replace(
+        family, obeyed=obeyed(outcomes, readouts), agreement=decode(family, setting=setting, out=out, progress=progress)
+    )
+
+
+def decode(
+    family: Family, *, setting: Setting, out: Path, progress: Callable[[int, int], None] | None = None
+) -> Agreement:
+    """Record the blocks of the family, probe them for what the prompts ask for, and hold it against the patches."""
+    recording = record(
+        family.model, setting=setting, out=out / "recording", reduction=HALVES, steps=MOMENTS, progress=progress
+    )
+    probes = probe(recording, spec=ProbeSpec(properties=PROPERTIES, controls=1), resume=out / "probes")
+    probes.save(out / "probes")
+    frame = family.table.frame
+    patches = frame[(frame["property"] == family.table.properties[0]) & (frame["intervention"] == PATCH)]
+    return compare_with_probes(probes, family.table, cells=list(patches["cell"]))
 
 
 def obeyed(outcomes: Outcomes, readouts: Sequence[Readout]) -> dict[str, float]:

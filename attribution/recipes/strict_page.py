@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from outcrop.attribution.agreement import READINGS
 from outcrop.attribution.contrast import Contrast
 from outcrop.attribution.labour import Labour
 from outcrop.attribution.recipe import Verdict
@@ -14,7 +15,9 @@ from outcrop.attribution.recipes.strict_or_broad import ALL, CARD, PROPERTIES, F
 from outcrop.data.atomic import write_atomic
 
 PAGE, TEMPLATE = "strict-or-broad.md", "strict-or-broad.md.jinja"
-DECISION = "0008-division-of-labour.md"
+DECISION = "docs/decisions/0008-division-of-labour.md"
+SHARED, OWN, UNDECIDED = 0.25, 0.75, 0.5
+"""Below the first and above the second an index has a plain word; an interval wider than the third leaves it open."""
 
 
 def write_page(
@@ -35,9 +38,14 @@ def write_page(
         picture=picture,
         index_rows=index_rows(families),
         latent_rows=latent_rows(families),
+        decoded_rows=decoded_rows(families),
+        obeyed="; ".join(f"{one.model} {_obeyed(one)}" for one in families if one.obeyed),
         part_rows=part_rows(verdict),
         settled=_number(ALL),
         open=_number(1 - ALL),
+        shared=_number(SHARED),
+        own=_number(OWN),
+        undecided=_number(UNDECIDED),
         setting=setting,
         counts="; ".join(map(_counts, families)),
         decision=DECISION,
@@ -73,41 +81,79 @@ def latent_rows(families: Sequence[Family]) -> str:
     return "\n".join(lines)
 
 
+def decoded_rows(families: Sequence[Family]) -> str:
+    """A table: per model and property what probes read at the blocks, and how that agrees with what patches cause."""
+    lines = [
+        "| model | property | decodable, least to most of its blocks | decodable but unused | used but not linearly "
+        "decodable | rank correlation with the effect |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for family in families:
+        if family.agreement is None:
+            continue
+        frame = family.agreement.frame
+        for row in family.agreement.correlations.to_dict("records"):
+            own = frame[frame["property"] == row["property"]]
+            extent = f"{_number(own['decodable'].min())} to {_number(own['decodable'].max())}"
+            apart = [
+                ", ".join(f"`{site}`" for site in own["site"][own["reading"] == reading]) or "none"
+                for reading in (READINGS["yes", "no"], READINGS["no", "yes"])
+            ]
+            found = Contrast(row["correlation"], row["low"], row["high"])
+            lines.append(
+                f"| {family.model} | {row['property']} | {extent} | {apart[0]} | {apart[1]} | {_with_interval(found)} |"
+            )
+    return "\n".join(lines)
+
+
 def answers(families: Sequence[Family]) -> list[str]:
-    """One sentence each on the latent and on every index, per model."""
-    return [line for family in families for line in (_latent_line(family), *_labour_lines(family))]
+    """A few sentences per model: on the latent, and on every index."""
+    return [f"**{one.model}**. {' '.join((_latent_words(one), *_labour_lines(one)))}" for one in families]
 
 
-def _latent_line(family: Family) -> str:
+def _latent_words(family: Family) -> str:
     settled = [name for name in PROPERTIES if family.latent[name].low > ALL]
-    open_ones = [name for name in PROPERTIES if family.latent[name].high < 1 - ALL]
-    between = [name for name in PROPERTIES if name not in settled and name not in open_ones]
+    left = [name for name in PROPERTIES if family.latent[name].high < 1 - ALL]
+    between = [name for name in PROPERTIES if name not in settled and name not in left]
     parts = []
     for names, verb in (
         (settled, "settles"),
-        (open_ones, "does not settle"),
-        (between, "settles a part of, or is too noisy for,"),
+        (left, "does not settle"),
+        (between, "settles a part of, or these pairs are too few to tell for,"),
     ):
         if names:
-            shown = ", ".join(f"{name} {_with_interval(family.latent[name])}" for name in names)
-            parts.append(f"{verb} {shown}")
-    return f"**{family.model}**: the initial latent alone {'; it '.join(parts)}."
+            parts.append(f"{verb} {_listed([f'{name} {_with_interval(family.latent[name])}' for name in names])}")
+    return f"The initial latent alone {'; it '.join(parts)}."
 
 
 def _labour_lines(family: Family) -> list[str]:
-    return [f"**{family.model}**, {done}: {_labour_words(labour)}" for done, labour in family.drawn().items()]
+    found = {
+        "Given A's output of one block": family.patched,
+        "Given A's prompt or style at one layer": family.told,
+        "Given A's prompt in one window of steps": family.when,
+    }
+    return [f"{given}, {_labour_words(labour)}" for given, labour in found.items() if labour is not None]
 
 
 def _labour_words(labour: Labour) -> str:
+    kept = [name for name in map(str, labour.properties.index) if name not in labour.left_out]
+    none = f"nothing is seen to carry {_listed(labour.left_out)}" if labour.left_out else ""
     if np.isnan(labour.index):
-        carried = [name for name in map(str, labour.properties.index) if name not in labour.left_out]
-        return f"no index; only {carried[0] if carried else 'no property'} is carried by any of them."
+        return f"no index can be had: {none}."
+    if labour.high - labour.low > UNDECIDED:
+        reading = "it stays open whether the same places carry"
+    elif labour.high < SHARED:
+        reading = "nearly the same places carry"
+    elif labour.low > OWN:
+        reading = "different places carry"
+    else:
+        reading = "partly the same places carry"
     interval = f"index {_number(labour.index)} ({_number(labour.low)} to {_number(labour.high)})"
-    both = labour.pairs[~labour.pairs[["property", "other"]].isin(labour.left_out).any(axis=1)]
-    widest = both.sort_values("apart").iloc[-1]
-    words = f"{interval}; furthest apart are {widest['property']} and {widest['other']} ({_number(widest['apart'])})"
-    left = f"; nothing carries {', '.join(labour.left_out)}" if labour.left_out else ""
-    return f"{words}{left}."
+    return f"{reading} {_listed(kept)} ({interval}){f'; {none}' if none else ''}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def part_rows(verdict: Verdict) -> str:
@@ -117,6 +163,10 @@ def part_rows(verdict: Verdict) -> str:
         interval = f"{_number(row['low'])} to {_number(row['high'])}"
         lines.append(f"| {row['part']} | {_number(row['value'])} | {interval} | {row['reading']} |")
     return "\n".join(lines)
+
+
+def _obeyed(family: Family) -> str:
+    return ", ".join(f"{name} {_number(family.obeyed[name])}" for name in PROPERTIES if name in family.obeyed)
 
 
 def _counts(family: Family) -> str:

@@ -1,0 +1,64 @@
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcrop.data.errors import InputError
+from outcrop.viz.effects import plot_effects
+from outcrop.viz.families import plot_families
+
+
+@dataclass(frozen=True)
+class Labour:
+    index: float
+    low: float
+    high: float
+    profiles: pd.DataFrame
+
+
+def labour(index: float, places: int = 3) -> Labour:
+    names = [f"up_blocks.{k}" for k in range(places)]
+    values = np.linspace(0, 1, 3 * places).reshape(3, places)
+    return Labour(index, index - 0.1, index + 0.1, pd.DataFrame(values, index=list("abc"), columns=names))
+
+
+def test_a_row_for_every_family_with_its_index() -> None:
+    figure = plot_families({"one": labour(0.2), "two": labour(0.8, 30), "three": labour(np.nan)})
+    axes = {one.get_label(): one for one in figure.axes}
+    assert set(axes) == {f"{kind} {name}" for kind in ("map", "index") for name in ("one", "two", "three")}
+    assert [text.get_text() for text in axes["index one"].texts] == [".20  (.10 to .30)"]
+    assert [text.get_text() for text in axes["index three"].texts] == ["no two properties"]
+    assert len(axes["map one"].texts) == 9
+    assert not axes["map two"].texts  # too many places for numbers
+    boxes = sorted((one.get_position() for one in figure.axes if one.get_label().startswith("map")), key=lambda b: b.y0)
+    assert all(below.y1 < above.y0 for below, above in pairwise(boxes))
+
+
+def effect_frame() -> pd.DataFrame:
+    rows = [
+        {"property": name, "cell": cell, "site": site, "window": "0-3", "control": control,
+         "effect": value, "low": value - 0.1, "high": value + 0.1}
+        for name in ("content", "style")
+        for cell, (site, control, value) in enumerate((("mid", "none", 0.7), ("mid", "random", 0.0)))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_controls_are_hollow_and_named() -> None:
+    figure = plot_effects(effect_frame(), title="layer-swap")
+    assert [axes.get_label() for axes in figure.axes] == ["content", "style"]
+    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    faces = [point.get_markerfacecolor() for point in points]
+    assert faces[1] == "white" != faces[0]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["mid", "mid (random)"]
+
+
+def test_nothing_to_draw_is_said() -> None:
+    with pytest.raises(InputError, match="at least one family"):
+        plot_families({})
+    with pytest.raises(InputError, match="at least one cell"):
+        plot_effects(effect_frame().iloc[:0], title="none")
+    blank = effect_frame().assign(effect=np.nan, low=np.nan, high=np.nan)
+    assert "cannot be read" in [text.get_text() for text in plot_effects(blank, title="none").axes[0].texts]
