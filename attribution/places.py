@@ -22,12 +22,13 @@ def of_role(sites: Sequence[Site], *roles: str) -> list[Site]:
 
 
 def middle(sites: Sequence[Site]) -> tuple[str, ...]:
-    """The bottleneck; in a network without one the blocks in the middle of its depth."""
+    """The bottleneck; in a network without one the blocks in the middle of its depth, or the last of its first half."""
     found = [site.name for site in of_role(sites, "bottleneck")]
     if not found:
         blocks = of_role(sites, "block")
         span = [number / max(len(blocks) - 1, 1) for number in range(len(blocks))]
         found = [site.name for site, at in zip(blocks, span, strict=True) if MIDDLE[0] <= at <= MIDDLE[1]]
+        found = found or [site.name for site in blocks[: len(blocks) // 2][-1:]]
     return _some(found, "neither a bottleneck nor several blocks")
 
 

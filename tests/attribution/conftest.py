@@ -117,6 +117,7 @@ def planted():
     return Sampler(Planted(), latent=(3, 4, 4), takes_prompts=True)
 '''
 FAMILIES = {"unet": "sd", "mmdit": "sd3", "flux": "flux", "dit": "pixart"}
+PIPELINES = FAMILIES | {"sdxl": "sdxl"}
 UNTOLD = {"decoder", "zoo_vae"}
 """Models in which the prompt settles nothing (the untrained prior is flat): their pairs differ in the seed."""
 SIZE = {"height": 16, "width": 16}
@@ -205,11 +206,11 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     (folder / "modules.py").write_text(MODULES)
 
     def name_of(family: str) -> str:
-        if family not in FAMILIES:
+        if family not in PIPELINES:
             return f"python:{folder / 'modules.py'}:{family}"
         if not (folder / family).exists():
             torch.manual_seed(0)
-            pipeline = tiny_pipelines().MAKERS[FAMILIES[family]]()
+            pipeline = tiny_pipelines().MAKERS[PIPELINES[family]]()
             for part in pipeline.components.values():
                 for parameter in part.parameters() if isinstance(part, nn.Module) else ():
                     nn.init.normal_(parameter, std=0.2)

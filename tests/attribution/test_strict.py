@@ -101,7 +101,7 @@ def test_the_page_says_what_was_planted(plant: Plant, tmp_path: Path) -> None:
     assert "settles content 1.00" in second or "settles content .9" in second
     assert "nearly the same places carry" in second
     text = write_page(families, conclude(families), setting=Setting(pairs=60), folder=tmp_path).read_text()
-    assert "The claim as a whole: **holds**" in text
+    assert "The claim as a whole, on these models: **holds**" in text
     assert "--pairs 60" in text
     table = comparison_table(families)
     assert list(table["model"]) == ["broad", "broad", "broad", "strict"]
