@@ -33,7 +33,7 @@ def command(model_of: Callable[[str], str], tmp_path: Path) -> list[object]:
         ("unet", "locogen", "up_blocks.0.attentions.0.transformer_blocks.0.attn2"),
         ("sdxl", "layer-swap", "mid_block.resnets.1"),
         ("mmdit", "layer-swap", "transformer_blocks.1"),
-        ("flux", "layer-swap", "transformer_blocks.1"),
+        ("flux", "layer-swap", "single_transformer_blocks.0"),
     ],
 )
 def test_one_command_runs_on_every_class(
