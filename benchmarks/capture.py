@@ -14,6 +14,7 @@ import gc
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,39 +50,39 @@ def measure_time(arguments: argparse.Namespace, scratch: Path) -> None:
         "shard_samples": arguments.batch,
         "seeds": {"per_prompt": arguments.samples},
     }
-    pooled, plan = prepare(new_spec(scratch / "model", **fields))
-    full, full_plan = prepare(new_spec(scratch / "model", reduction="full", **fields))
+    full, plan = prepare(new_spec(scratch / "model", reduction="full", **fields))
+    pooled = replace(full, spec=full.spec.model_copy(update={"reduction": "mean"}))
     parameters = sum(weights.numel() for weights in full.source.denoiser.parameters())
-    record = describe(full, full_plan)
+    record = describe(full, plan)
     print(
         f"{parameters / 1e6:.0f} M parameters, {len(full.sites)} sites, {arguments.steps} steps, {arguments.samples} "
         f"samples in batches of {arguments.batch}; full maps {record.sample_bytes / 1e6:.1f} MB a sample"
     )
-    methods: dict[str, tuple[Run, Job, Plan]] = {
-        "bare generation": (bare, full, full_plan),
-        "bare generation, again": (bare, full, full_plan),
-        "outcrop, mean": (outcrop(describe(pooled, plan)), pooled, plan),
-        "outcrop, full": (outcrop(record), full, full_plan),
-        "hooks keep a list, full": (list_of_tensors, full, full_plan),
-        "torch.save per tensor, full": (torch_save, full, full_plan),
-        "h5py append gzip, full": (h5py_gzip, full, full_plan),
+    methods: dict[str, tuple[Run, Job]] = {
+        "bare generation": (bare, full),
+        "bare generation, again": (bare, full),
+        "outcrop, mean": (outcrop(describe(pooled, plan)), pooled),
+        "outcrop, full": (outcrop(record), full),
+        "hooks keep a list, full": (list_of_tensors, full),
+        "torch.save per tensor, full": (torch_save, full),
+        "h5py append gzip, full": (h5py_gzip, full),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    expected = bare(full, full_plan, Path())
+    expected = bare(full, plan, Path())
     for turn in range(arguments.repeats):
-        for name, (run, job, own) in methods.items():
+        for name, (run, job) in methods.items():
             out = scratch / f"{turn}-{len(name)}-{name[:3]}"
             gc.collect()
             started = time.perf_counter(), time.process_time()
-            pictures = run(job, own, out)
+            pictures = run(job, plan, out)
             times[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
             for mine, theirs in zip(pictures, expected, strict=True):
                 np.testing.assert_array_equal(mine, theirs)
             if name == "outcrop, full" and turn == 0:
-                check(job, own, out)
+                check(job, plan, out)
             for path in scratch.glob(f"{out.name}*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print_ratios(times, base="bare generation", title=f"a whole run, {arguments.repeats} rounds")
+        print_ratios(times, base="bare generation", title=f"a whole run, {turn + 1} of {arguments.repeats} rounds")
 
 
 def measure_one_call(arguments: argparse.Namespace, scratch: Path) -> None:

@@ -104,7 +104,7 @@ def measure_call(arguments: argparse.Namespace, model: nn.Module) -> None:
             methods[f"{peer.__name__}, full"] = peer(model, inputs, names)
     expected = methods["plain hooks, full"]()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-    for _ in range(arguments.repeats):
+    for turn in range(arguments.repeats):
         for name, call in methods.items():
             gc.collect()
             started = time.perf_counter(), time.process_time()
@@ -112,4 +112,4 @@ def measure_call(arguments: argparse.Namespace, model: nn.Module) -> None:
             times[name].append((time.perf_counter() - started[0], time.process_time() - started[1]))
             for site, values in kept.items() if name.endswith("full") else ():
                 assert torch.equal(like(expected[site], values), expected[site]), (name, site)
-    print_ratios(times, base="bare call", title=f"one call, {len(names)} sites")
+        print_ratios(times, base="bare call", title=f"one call, {len(names)} sites, {turn + 1} rounds")

@@ -37,14 +37,15 @@ def measure_write(arguments: argparse.Namespace, scratch: Path) -> None:
         provenance={},
     )
     samples = [Sample(f"{k:016x}", f"prompt {k}", k) for k in range(record.planned_samples)]
-    rng, times, sizes = np.random.default_rng(0), {"raw": [], "outcrop": []}, []
+    times: dict[str, list[float]] = {"raw": [], "outcrop": []}
+    noise, sizes = np.random.default_rng(0).standard_normal(2**20).astype(np.float16), []
     with open_writer(scratch / "ds", record) as writer:
         memory = None
         for index in range(arguments.shards):
             own = samples[index * record.shard_samples : (index + 1) * record.shard_samples]
             shard = OpenShard(record, index, own, memory=memory)
             for column in shard.columns.values():
-                column[...] = rng.standard_normal(column.shape, np.float32)
+                column[...] = np.resize(noise, column.shape)
             memory = shard.memory
             turns: dict[str, Callable[[], object]] = {
                 "raw": lambda shard=shard: raw_write(scratch / f"raw-{shard.index}", shard.content),

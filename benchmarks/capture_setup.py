@@ -109,4 +109,4 @@ def print_ratios(times: dict[str, list[tuple[float, float]]], *, base: str, titl
         for clock in (0, 1):
             ratios = [mine[clock] / other[clock] for mine, other in zip(spent, times[base], strict=True)]
             cells.append(f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
-        print(f"{name:30} {statistics.median(wall for wall, _ in spent):7.2f}  {cells[0]:24} {cells[1]}")
+        print(f"{name:30} {statistics.median(wall for wall, _ in spent):7.2f}  {cells[0]:24} {cells[1]}", flush=True)
