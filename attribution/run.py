@@ -79,19 +79,20 @@ class Runner:
 
     def run(self, progress: Progress) -> None:
         """Make every block that is not there yet."""
-        planned = sum(block.rows - block.donors * len(block.pairs) for group in self.groups for block in group.blocks)
-        planned += 2 * len(self.study.pairs)
-        done = 0
+        sizes = {block.name: len(block.cells) * len(block.pairs) for group in self.groups for block in group.blocks}
+        sizes |= {group.name: 2 * len(group.pairs) for group in self.groups}
+        planned = sum(sizes.values())
+        done = sum(size for name, size in sizes.items() if name in self._store)
         progress(done, planned)
         for group in self.groups:
             todo = [block for block in group.blocks if block.name not in self._store]
+            fresh = group.name not in self._store
             tape = self._base(group, needed=any(self._replays(block) for block in todo))
-            done += 2 * len(group.pairs)
+            done += fresh * sizes[group.name]
             progress(done, planned)
-            for block in group.blocks:
-                if block in todo:
-                    self._store.write(block.name, self.make(block, tape))
-                done += len(block.cells) * len(block.pairs)
+            for block in todo:
+                self._store.write(block.name, self.make(block, tape))
+                done += sizes[block.name]
                 progress(done, planned)
 
     def pieces(self, name: str) -> Iterator[Piece]:

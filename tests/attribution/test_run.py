@@ -43,7 +43,10 @@ def test_an_interrupted_study_goes_on_where_it_stopped(new_study: NewStudy, tmp_
         load_outcomes(tmp_path / "study")
     study, ran = prepare_study(spec), []
     handle = study.model.register_forward_hook(lambda *_: ran.append(1))
-    resumed = execute(study, tmp_path / "study")
+    told: list[tuple[int, int]] = []
+    resumed = execute(study, tmp_path / "study", progress=lambda done, planned: told.append((done, planned)))
+    assert told[0][0] > told[0][1] / 2
+    assert told[-1][0] == told[-1][1]
     left = len(ran)
     execute(study, None)
     handle.remove()
