@@ -102,6 +102,9 @@ class Branch(nn.Module):
 class Sampler(ModuleSource):
     one_step, timesteps = False, 6
 
+    def count_timesteps(self, steps, **size):
+        return 6
+
     def generate(self, samples, *, steps, guidance, **size):
         from outcrop.capture.modules import to_pixels
         x = torch.stack([self._draw(sample.seed) for sample in samples])
