@@ -23,7 +23,7 @@ from outcrop.probes.softmax import Float64Array, FloatArray
 RIDGE = 0.1
 """Penalty of the ridge classifier, relative to the mean variance of the coordinates."""
 
-BATCH, BATCH_BYTES = 64, 4 * 2**20
+BATCH, BATCH_BYTES = 64, 2**20
 """Permutations fitted at once: at most so many, and such that their indicators fill no more than this."""
 
 
