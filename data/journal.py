@@ -1,8 +1,9 @@
 """The journal: one line per committed shard. Until the seal, every rank keeps one of its own beside the main one."""
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from outcrop.data.atomic import storage_error, write_atomic
 from outcrop.data.errors import DataError
 from outcrop.data.locks import rank_tag
 from outcrop.data.safe_paths import read_bounded
-from outcrop.data.schema import ShardRecord
+from outcrop.data.schema import FileRecord, Manifest, ShardRecord
 
 MAIN = "journal.jsonl"
 MAX_BYTES = 2**29
@@ -46,10 +47,19 @@ def merge_journals(folder: Path, records: Sequence[ShardRecord], *, tag: str = "
             raise storage_error(path, error) from error
 
 
-def manifest_content(uuid: str, records: Sequence[ShardRecord]) -> bytes:
-    """``manifest.json``: what the journal says, as one document."""
-    manifest = {"format": 1, "uuid": uuid, "shards": [record.model_dump() for record in records]}
-    return json.dumps(manifest, indent=1).encode()
+def manifest_content(uuid: str, records: Sequence[ShardRecord], files: Mapping[str, bytes]) -> bytes:
+    """``manifest.json``: what the journal says, and checksums of ``files``, as one document."""
+    listed = {name: FileRecord(bytes=len(content), sha256=_sha256(content)) for name, content in files.items()}
+    return manifest_bytes(Manifest(uuid=uuid, shards=tuple(records), files=listed))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The one way in which a manifest is written."""
+    return json.dumps(manifest.model_dump(), indent=1).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _rank_journals(folder: Path) -> list[Path]:

@@ -87,9 +87,17 @@ class ShardRecord(Record):
     columns: dict[str, ColumnRecord]
 
 
+class FileRecord(Record):
+    """A file as it was written."""
+
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
 class Manifest(Record):
-    """``manifest.json``: every shard of a sealed data set."""
+    """``manifest.json``: every shard of a sealed data set, and checksums of the tables beside them."""
 
     format: Literal[1] = 1
     uuid: str
     shards: tuple[ShardRecord, ...]
+    files: dict[str, FileRecord] = Field(default_factory=dict, description="dataset.json and samples.parquet")

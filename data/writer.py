@@ -73,7 +73,8 @@ class ShardWriter:
             table = sample_table(samples, self.dataset.labels).to_parquet()
             write_atomic(self.folder / "samples.parquet", table, tag=self._tag)
             note_checked(table)
-            manifest = manifest_content(self.dataset.uuid, records)
+            files = {"dataset.json": (self.folder / "dataset.json").read_bytes(), "samples.parquet": table}
+            manifest = manifest_content(self.dataset.uuid, records, files)
             write_atomic(self.folder / "manifest.json", manifest, tag=self._tag)
             merge_journals(self.folder, records, tag=self._tag)
             remove_partial_files(self.folder)

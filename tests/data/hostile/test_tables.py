@@ -54,7 +54,7 @@ HOSTILE = {
     "a_pickle": lambda: b"\x80\x04cposix\nsystem\n",
     "cut": lambda: pd.DataFrame({"a": range(1000)}).to_parquet()[:-20],
     "a_footer_of_gigabytes": lambda: b"PAR1" + b"\0" * 8 + b"\xff\xff\xff\x7fPAR1",
-    "nested": lambda: parquet(pa.table({"a": [[1, 2]]})),
+    "nested": lambda: parquet(pa.table({"a": [[[1, 2]]]})),
     "binary": lambda: parquet(pa.table({"a": [b"x"]})),
     "a_bomb": dictionary_bomb,
 }
