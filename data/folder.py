@@ -31,7 +31,7 @@ def read_shard_table(path: Path, record: DatasetRecord, journal: ShardRecord | N
     """
     with LocalSource(path) as source:
         shard = check_shard(source, record)
-        samples = _samples(source, shard)
+        samples = shard_samples(source, shard)
         columns = {site.name: _column(shard, site.name, journal, where=source.name) for site in record.sites}
     return ShardTable(path, columns, samples)
 
@@ -42,7 +42,9 @@ def read_meta(path: Path) -> DatasetRecord:
         return check_shard(source).record
 
 
-def _samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:
+def shard_samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:
+    """The samples of a checked shard, a row each, indexed by id."""
+
     def values(name: str) -> np.ndarray | list[str]:
         return _values(read_array(source, shard.arrays[f"samples/{name}"]), f"{source.name}, /samples/{name}")
 

@@ -36,6 +36,7 @@ for field in file.schema_arrow:
 table = file.read(use_threads=False)
 if table.nbytes > MAX_BYTES:
     sys.exit(f"it holds {table.nbytes} bytes; at most MAX_BYTES are allowed")
+table.validate(full=True)
 table.to_pandas()
 with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:
     stream.write_table(table)

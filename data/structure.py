@@ -47,10 +47,17 @@ def check_shard(source: ByteSource, record: DatasetRecord | None = None) -> Shar
 
 
 def read_array(source: ByteSource, array: StoredArray) -> NDArray[np.generic]:
-    """All values of a contiguous array, after :func:`check_shard`."""
-    assert array.offset is not None, "tables are contiguous: check_shard saw to it"
-    content = source.read(array.offset, array.size)
-    return np.frombuffer(content, array.dtype).reshape(array.shape)
+    """All values of an array, after :func:`check_shard`. Raises :class:`DataError` for a damaged chunk."""
+    if array.chunks is None:
+        assert array.offset is not None, "an array without chunks is contiguous"
+        return np.frombuffer(source.read(array.offset, array.size), array.dtype).reshape(array.shape)
+    values = np.empty(array.shape, array.dtype)
+    for start in array.chunks.chunks:
+        chunk = np.frombuffer(array.chunks.read(source.read, start), array.dtype).reshape(array.chunks.shape)
+        ends = [min(first + step, most) for first, step, most in zip(start, chunk.shape, array.shape, strict=True)]
+        place = tuple(slice(first, end) for first, end in zip(start, ends, strict=True))
+        values[place] = chunk[tuple(slice(0, end - first) for first, end in zip(start, ends, strict=True))]
+    return values
 
 
 def parse_record(content: bytes, *, where: str) -> DatasetRecord:

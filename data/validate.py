@@ -16,9 +16,11 @@ from outcrop.data.errors import DataError
 from outcrop.data.findings import Finding, ranked
 from outcrop.data.folder import read_meta
 from outcrop.data.journal import MAIN, MAX_BYTES, manifest_bytes, read_journal
+from outcrop.data.labels import INDEX, read_index, read_label
 from outcrop.data.safe_paths import read_bounded
 from outcrop.data.safe_tables import MAX_TABLE_BYTES, read_table
 from outcrop.data.schema import DatasetRecord, Manifest, ShardRecord
+from outcrop.data.store import LocalStore
 from outcrop.data.structure import check_journal
 from outcrop.data.validate_shards import check_lone_shard, check_shard_file
 from outcrop.data.writer import read_record
@@ -75,6 +77,7 @@ def _check_all(root: Path, record: DatasetRecord, journal: list[ShardRecord]) ->
     if len(tables) == len(journal) and tables:
         yield from _check_labels(record, samples)
         yield from _check_table(root, samples)
+        yield from _check_added_labels(root, samples.index)
 
 
 def _check_completeness(root: Path, record: DatasetRecord, journal: list[ShardRecord]) -> Iterator[Finding]:
@@ -191,3 +194,22 @@ def _check_table(root: Path, samples: pd.DataFrame) -> Iterator[Finding]:
     same = list(table.columns) == list(samples.columns) and list(table.index) == list(samples.index)
     if not same or any(list(table[name].astype(str)) != list(samples[name].astype(str)) for name in samples):
         yield Finding("error", "samples.parquet", "lists other samples than the shards")
+
+
+def _check_added_labels(root: Path, ids: pd.Index) -> Iterator[Finding]:
+    store = LocalStore(root)
+    try:
+        labels = read_index(store).labels
+    except DataError as error:
+        yield Finding("error", INDEX, str(error))
+        return
+    for label in labels:
+        try:
+            values = read_label(store, label, ids)
+        except DataError as error:
+            yield Finding("error", label.file, str(error))
+            continue
+        if lost := int(values.isna().sum()):
+            yield Finding("advice", label.file, f"label {label.name!r} has no value for {lost} samples")
+        if not label.provenance:
+            yield Finding("warning", label.file, f"label {label.name!r} has no provenance")
