@@ -33,11 +33,11 @@ def to_pandas(ds: "Dataset", site: str, *, step: int | None) -> pd.DataFrame:
 
 def to_xarray(ds: "Dataset", *, chunks: Chunks) -> "xarray.Dataset":
     """Variables named by site, dimensions (step, sample, and ``SITE.0``, ``SITE.1``, ... for the features)."""
-    library = _needed("xarray")
+    library = needed("xarray")
     from outcrop.data.lazy import lazy_variable
 
     if chunks is not None:
-        _needed("dask")
+        needed("dask")
     pieces = {"step": 1, "sample": ds.shard_lengths} if chunks == "shards" else chunks
     steps = {name: ("step", ds.steps[name].to_numpy()) for name in ("timestep", "log_snr", "noise")}
     labels = {f"label:{name}": ("sample", _plain(ds.labels[name])) for name in ds.labels}
@@ -51,7 +51,7 @@ def to_xarray(ds: "Dataset", *, chunks: Chunks) -> "xarray.Dataset":
 
 def to_anndata(ds: "Dataset", sites: str | Sequence[str] | None, *, step: int | None) -> "anndata.AnnData":
     """``X`` is the first site, flattened; every site is in ``obsm``, if there are several."""
-    anndata = _needed("anndata")
+    anndata = needed("anndata")
     names = choose_sites(ds.sites, sites, None)
     if sites is None and len(names) > 1:
         raise InputError(
@@ -96,7 +96,8 @@ def _plain(values: pd.Series) -> NDArray[Any]:
     return values.to_numpy() if values.dtype.kind in "fiub" else values.astype(str).to_numpy().astype(np.str_)
 
 
-def _needed(name: str) -> Any:
+def needed(name: str) -> Any:
+    """An optional library. Raises :class:`InputError` that says how to install it."""
     from importlib import import_module
 
     try:

@@ -25,7 +25,7 @@ from outcrop.data.safe_paths import read_bounded, safe_path
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, ShardRecord
 from outcrop.data.structure import check_journal, check_shard, read_array
-from outcrop.data.tables import SAMPLE_COLUMNS
+from outcrop.data.tables import samples_of
 from outcrop.data.writer import ShardWriter, open_writer, read_record
 
 Columns = dict[str, NDArray[np.generic]]
@@ -77,7 +77,7 @@ def read_rows(parent: Parent) -> Iterator[Rows]:
     for path, line in parent.shards:
         with LocalSource(path) as source:
             shard = check_shard(source, parent.record)
-            samples = samples_of(shard_samples(source, shard), parent.record)
+            samples = samples_of(shard_samples(source, shard), parent.record.labels)
             columns = {
                 site.name: read_array(source, shard.arrays[f"activations/{site.name}"]) for site in parent.record.sites
             }
@@ -93,19 +93,6 @@ def read_sample_table(parent: Parent) -> pd.DataFrame:
         with LocalSource(path) as source:
             tables.append(shard_samples(source, check_shard(source, parent.record)))
     return pd.concat(tables)
-
-
-def samples_of(table: pd.DataFrame, record: DatasetRecord) -> tuple[Sample, ...]:
-    """The rows of a sample table as samples."""
-    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    return tuple(
-        Sample(
-            id=str(name),
-            labels={label: row[label] for label in record.labels},
-            **{column: row[column] for column in SAMPLE_COLUMNS},
-        )
-        for name, row in zip(table.index, rows, strict=True)
-    )
 
 
 def derived_record(

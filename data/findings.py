@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from outcrop.data.summary import printable
+
 Severity = Literal["error", "warning", "advice"]
+LONGEST = 2000
 ORDER: tuple[Severity, ...] = ("error", "warning", "advice")
 
 
@@ -17,7 +20,7 @@ class Finding:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {printable(self.where)}: {printable(self.what)}"
+        return f"{self.severity}: {printable(self.where, limit=LONGEST)}: {printable(self.what, limit=LONGEST)}"
 
     def as_dict(self) -> dict[str, str]:
         return {"severity": self.severity, "where": self.where, "what": self.what}
@@ -26,8 +29,3 @@ class Finding:
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
     """Errors first."""
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
-
-
-def printable(text: str) -> str:
-    """``text`` without what moves a terminal's cursor, colours it or turns its direction: shown as escapes."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

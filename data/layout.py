@@ -55,11 +55,8 @@ def lay_out(dataset: DatasetRecord, samples: Sequence[Sample]) -> ShardLayout:
 def _lay_out(dataset: DatasetRecord, samples: Sequence[Sample]) -> ShardLayout:
     notes = _WriteNotes()
     with h5py.File(notes, "w", libver=("v108", "v108")) as file:
-        _write_tables(file, dataset, samples)
-        group = file.create_group("activations")
-        group.attrs["axes"] = np.bytes_("step, sample, feature")
-        if dataset.dtype == "bfloat16":
-            group.attrs["logical_dtype"] = np.bytes_("bfloat16")
+        write_tables(file, dataset, samples)
+        group = write_activations_group(file, dataset)
         kind = STORED_DTYPE[dataset.dtype]
         columns = {
             site.name: _allocate(group, site.name, (len(dataset.steps), len(samples), *site.shape), kind)
@@ -117,7 +114,17 @@ def _store(file: h5py.File, path: str, array: NDArray[np.generic]) -> None:
     file.create_dataset(path, data=array, track_times=False)
 
 
-def _write_tables(file: h5py.File, dataset: DatasetRecord, samples: Sequence[Sample]) -> None:
+def write_activations_group(file: h5py.File, dataset: DatasetRecord) -> h5py.Group:
+    """``/activations``, empty, with its attributes."""
+    group = file.create_group("activations")
+    group.attrs["axes"] = np.bytes_("step, sample, feature")
+    if dataset.dtype == "bfloat16":
+        group.attrs["logical_dtype"] = np.bytes_("bfloat16")
+    return group
+
+
+def write_tables(file: h5py.File, dataset: DatasetRecord, samples: Sequence[Sample]) -> None:
+    """``/meta``, ``/samples`` and ``/steps``."""
     _store(file, "meta", np.frombuffer(dataset.model_dump_json().encode(), np.uint8))
     _store(file, "samples/id", np.array([int(sample.id, 16) for sample in samples], "<u8"))
     _store(file, "samples/seed", np.array([sample.seed for sample in samples], "<i8"))

@@ -127,7 +127,10 @@ def column_record(shard: ShardStructure, site: str) -> ColumnRecord:
     """Where the array of ``site`` lies, without its checksums. Raises :class:`DataError` if it is compressed."""
     array = shard.arrays[f"activations/{site}"]
     if array.offset is None:
-        raise DataError(f"Site {site!r} is compressed: it has no single place in the file.")
+        raise DataError(
+            f"Site {site!r} is compressed: its columns cannot be read in place. "
+            "Unpack the file, or several as one, with `outcrop merge FILE ... --out FOLDER`."
+        )
     kind = STORED_DTYPE[shard.record.dtype]
     return ColumnRecord(offset=array.offset, shape=array.shape, dtype=kind, crc32=())
 

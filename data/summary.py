@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -79,6 +79,32 @@ def as_text(ds: "Dataset") -> str:
         [f"  {name:{width}}  {role:16} {depth}  {shape}" for name, role, depth, shape in _site_rows(ds)]
     )
     return "\n".join(lines)
+
+
+def as_facts(ds: "Dataset") -> dict[str, Any]:
+    """The same for machines. Of a label: the count of each class, or of a number its range."""
+    return {
+        "model": ds.info.model,
+        "uuid": ds.uuid,
+        "samples": len(ds),
+        "planned": ds.planned,
+        "bytes": ds.nbytes,
+        "dtype": ds.dtype,
+        "reduction": ds.info.reduction,
+        "half": ds.info.half,
+        "licences": ds.info.licences,
+        "sites": [site.model_dump(mode="json") for site in ds.info.sites],
+        "steps": [step.model_dump(mode="json") for step in ds.info.steps],
+        "labels": {str(name): _label_facts(ds.labels[name]) for name in ds.labels},
+    }
+
+
+def _label_facts(values: pd.Series) -> dict[str, Any]:
+    known = values.dropna()
+    if pd.api.types.is_float_dtype(known) and len(known):
+        return {"known": len(known), "least": float(known.min()), "most": float(known.max())}
+    counts = known.astype(str).value_counts()
+    return {"known": len(known), "classes": {str(name): int(count) for name, count in counts.items()}}
 
 
 def as_html(ds: "Dataset") -> str:

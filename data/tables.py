@@ -1,6 +1,7 @@
 """Samples, sites and steps as pandas tables."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -29,3 +30,16 @@ def site_table(dataset: DatasetRecord) -> pd.DataFrame:
 def step_table(dataset: DatasetRecord) -> pd.DataFrame:
     """One row per recorded step, indexed 0, 1, ... in order of generation."""
     return pd.DataFrame([step.model_dump() for step in dataset.steps]).set_index("index")
+
+
+def samples_of(table: pd.DataFrame, labels: Sequence[str]) -> tuple[Sample, ...]:
+    """The rows of a sample table as samples with these labels: the way back from :func:`sample_table`."""
+    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return tuple(
+        Sample(
+            id=str(name),
+            labels={label: row[label] for label in labels},
+            **{column: row[column] for column in SAMPLE_COLUMNS},
+        )
+        for name, row in zip(table.index, rows, strict=True)
+    )

@@ -11,11 +11,11 @@ import pandas as pd
 
 from outcrop.data.errors import DataError
 from outcrop.data.findings import Finding
-from outcrop.data.folder import read_meta, read_shard_table
+from outcrop.data.folder import read_shard_table, shard_samples
 from outcrop.data.hdf5_source import LocalSource
 from outcrop.data.safe_paths import read_bounded, safe_path
 from outcrop.data.schema import ColumnRecord, DatasetRecord, ShardRecord
-from outcrop.data.structure import check_shard
+from outcrop.data.structure import ShardStructure, check_shard, column_record
 
 BLOCK = 2**24
 MAX_IMAGE_BYTES = 2**28
@@ -25,13 +25,11 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def check_lone_shard(path: Path) -> list[Finding]:
     """A shard outside of its data set: without a journal its structure and its values are all there is to check."""
     try:
-        record = read_meta(path)
-        table = read_shard_table(path, record)
         with LocalSource(path) as source:
+            shard = check_shard(source)
+            shard_samples(source, shard)
             return [
-                finding
-                for site, column in table.columns.items()
-                for finding in _check_column(source, path.name, site, column)
+                finding for site in shard.record.sites for finding in _check_values(source, path.name, shard, site.name)
             ]
     except DataError as error:
         return [Finding("error", path.name, str(error))]
@@ -69,6 +67,18 @@ def _check_bytes(source: LocalSource, shard: ShardRecord) -> Iterator[Finding]:
         digest.update(source.read(start, min(BLOCK, source.size - start)))
     if (source.size, digest.hexdigest()) != (shard.bytes, shard.sha256):
         yield Finding("error", shard.file, f"is not what was written ({source.size} of {shard.bytes} bytes)")
+
+
+def _check_values(source: LocalSource, where: str, shard: ShardStructure, site: str) -> Iterator[Finding]:
+    """Of an array in place, or of every chunk of a compressed one, whose own checksums are verified."""
+    array = shard.arrays[f"activations/{site}"]
+    if array.chunks is None:
+        yield from _check_column(source, where, site, column_record(shard, site))
+        return
+    for start in sorted(array.chunks.chunks):
+        chunk = np.frombuffer(array.chunks.read(source.read, start), array.dtype)
+        if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
+            yield Finding("error", where, f"site {site!r}, step {start[0]}: infinite or NaN values")
 
 
 def _check_column(source: LocalSource, where: str, site: str, column: ColumnRecord) -> Iterator[Finding]:

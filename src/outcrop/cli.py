@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from outcrop.cli_attribute import attribute
+from outcrop.cli_data import export, inspect, merge, split, validate
 from outcrop.cli_labels import label
 from outcrop.cli_share import pull, push, share
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
@@ -27,7 +28,7 @@ def commands() -> None:
 
 commands.add_command(attribute)
 commands.add_command(label)
-for command in (share, push, pull):
+for command in (inspect, validate, merge, split, export, share, push, pull):
     commands.add_command(command)
 
 
@@ -230,45 +231,6 @@ def report(dataset: Path, probes: Path | None, out: Path | None) -> None:
 
     table = oc.ProbeTable.load(probes or dataset / "probes")
     click.echo(f"Report: {oc.write_report(oc.open_dataset(dataset), table, out or dataset / 'report.html')}")
-
-
-@commands.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-def inspect(dataset: Path) -> None:
-    """What is in DATASET, at a glance."""
-    import outcrop as oc
-    from outcrop.data.summary import describe_label, printable
-
-    ds = oc.open_dataset(dataset)
-    click.echo(f"{ds!r}\n\nSites, in execution order")
-    click.echo(ds.sites[["role", "depth", "shape"]].to_string())
-    click.echo(f"\nSteps\n{ds.steps.round(2).to_string()}\n")
-    for name in ds.labels:
-        click.echo(f"{printable(name)}: {describe_label(ds.labels[name])}")
-
-
-@commands.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--replay", "count", type=int, metavar="K", help="Make K samples again from their seeds, and compare.")
-@click.option("--device", help="Where to replay (default: where the data set was captured).")
-def validate(dataset: Path, count: int | None, device: str | None) -> None:
-    """Check every file, checksum and value of DATASET and list every fault; exit code 1 if there is an error."""
-    from outcrop.data.validate import validate_dataset
-
-    findings = validate_dataset(dataset)
-    for finding in findings:
-        click.echo(str(finding))
-    errors = sum(finding.severity == "error" for finding in findings)
-    if errors:
-        fail(f"{dataset}: {errors} errors", code=1)
-    if count is not None:
-        from outcrop.capture.replay import replay
-
-        result = replay(dataset, count, device=device)
-        click.echo(result.to_text())
-        if not result.passed:
-            fail(f"{dataset}: the replay failed", code=1)
-    click.echo(f"{dataset}: no errors")
 
 
 @commands.command()
