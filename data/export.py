@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -118,9 +119,11 @@ def _write_compressed(ds: "Dataset", folder: Path) -> None:
     for number, start in enumerate(range(0, len(ids), record.shard_samples)):
         rows = np.arange(start, min(start + record.shard_samples, len(ids)))
         chosen = samples[start : start + record.shard_samples]
-        write_compressed(
-            folder / f"s{number:06d}.h5", record, chosen, read=lambda site, step, rows=rows: ds.rows(site, step, rows)
-        )
+        write_compressed(folder / f"s{number:06d}.h5", record, chosen, read=partial(_read, ds, rows))
+
+
+def _read(ds: "Dataset", rows: NDArray[np.int64], site: str, step: int) -> NDArray[np.generic]:
+    return ds.rows(site, step, rows)
 
 
 WRITERS: dict[Form, Callable[["Dataset", Path], None]] = {

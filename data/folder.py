@@ -49,6 +49,8 @@ def shard_samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:
         return _values(read_array(source, shard.arrays[f"samples/{name}"]), f"{source.name}, /samples/{name}")
 
     ids = pd.Index([f"{value:016x}" for value in values("id")], name="id", dtype=str)
+    if ids.has_duplicates:
+        raise DataError(f"{source.name} holds sample {ids[ids.duplicated()][0]} twice: it is damaged. Fetch it again.")
     names = [*SAMPLE_COLUMNS, *(f"labels/{label}" for label in shard.record.labels)]
     columns = [*SAMPLE_COLUMNS, *shard.record.labels]
     return pd.DataFrame({column: values(name) for column, name in zip(columns, names, strict=True)}, index=ids)

@@ -54,8 +54,8 @@ def manifest_content(uuid: str, records: Sequence[ShardRecord], files: Mapping[s
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """The one way in which a manifest is written."""
-    return json.dumps(manifest.model_dump(), indent=1).encode()
+    """The one way in which a manifest is written. The first ones had no ``files``."""
+    return json.dumps(manifest.model_dump(exclude=None if manifest.files else {"files"}), indent=1).encode()
 
 
 def _sha256(content: bytes) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from outcrop.data.atomic import write_atomic
 from outcrop.data.dataset import Dataset
 from outcrop.data.errors import InputError
-from outcrop.data.labels import INDEX, Kind, LabelIndex, LabelRecord, encode_map, read_index
+from outcrop.data.labels import INDEX, Kind, LabelRecord, encode_map, index_bytes, read_index
 from outcrop.data.locks import locked
 from outcrop.data.safe_tables import note_checked
 from outcrop.data.store import LocalStore
@@ -53,8 +53,7 @@ def add_labels(ds: Dataset, labels: Sequence[NewLabel], *, replace: bool = False
             write_atomic(store.folder / record.file, content)
             note_checked(content)
             known[record.name] = record
-        index = LabelIndex(labels=tuple(known.values()))
-        write_atomic(store.folder / INDEX, index.model_dump_json(indent=1).encode())
+        write_atomic(store.folder / INDEX, index_bytes(list(known.values())))
     return [record for record, _ in made]
 
 

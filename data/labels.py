@@ -5,6 +5,8 @@ an added label that *realises* another begins with that name and a colon.
 """
 
 import hashlib
+import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -38,10 +40,11 @@ class LabelRecord(Record):
 
 
 class LabelIndex(Record):
-    """``labels/index.json``."""
+    """``labels/index.json``. ``sha256``: of what it says, empty in the first ones."""
 
     format: Literal[1] = 1
     labels: tuple[LabelRecord, ...] = ()
+    sha256: str = ""
 
 
 def read_index(store: Store) -> LabelIndex:
@@ -50,11 +53,24 @@ def read_index(store: Store) -> LabelIndex:
     if content is None:
         return LabelIndex()
     try:
-        return LabelIndex.model_validate_json(content)
+        index = LabelIndex.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(f"{store.location}/{INDEX} is no list of labels: {where}: {first['msg']}.") from error
+    if index.sha256 and index.sha256 != _sha256(index.labels):
+        raise DataError(f"{store.location}/{INDEX} was edited or damaged: its checksum does not match. Fetch it again.")
+    return index
+
+
+def index_bytes(labels: Sequence[LabelRecord]) -> bytes:
+    """The one way in which ``labels/index.json`` is written."""
+    return LabelIndex(labels=tuple(labels), sha256=_sha256(labels)).model_dump_json(indent=1).encode()
+
+
+def _sha256(labels: Sequence[LabelRecord]) -> str:
+    said = json.dumps([label.model_dump(mode="json") for label in labels], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def read_label(store: Store, record: LabelRecord, ids: pd.Index) -> pd.Series:

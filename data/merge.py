@@ -47,10 +47,18 @@ def merge_datasets(paths: Sequence[str | Path], out: str | Path) -> int:
 def differing_fields(first: DatasetRecord, second: DatasetRecord) -> list[str]:
     """What keeps two runs apart, as ``field: there, here``."""
     fields: dict[str, tuple[Any, Any]] = {name: (getattr(first, name), getattr(second, name)) for name in FIELDS}
-    fields["sites"] = tuple([(site.name, site.shape) for site in record.sites] for record in (first, second))
-    fields["steps"] = tuple([step.timestep for step in record.steps] for record in (first, second))
+    fields["sites"] = _sites(first), _sites(second)
+    fields["steps"] = _timesteps(first), _timesteps(second)
     fields[WEIGHTS] = (first.provenance.get(WEIGHTS), second.provenance.get(WEIGHTS))
     return [f"{name} ({_short(one)} and {_short(two)})" for name, (one, two) in fields.items() if one != two]
+
+
+def _sites(record: DatasetRecord) -> list[tuple[str, tuple[int, ...]]]:
+    return [(site.name, site.shape) for site in record.sites]
+
+
+def _timesteps(record: DatasetRecord) -> list[float]:
+    return [step.timestep for step in record.steps]
 
 
 def _short(value: object) -> str:

@@ -90,6 +90,9 @@ def _open_folder(store: Store) -> Source:
         _check_sizes(store.folder, records)
     table = store.find("samples.parquet")
     samples = _shard_samples(store, info, records) if table is None else _sealed_samples(store, info, records, table)
+    if samples.index.has_duplicates:
+        name = samples.index[samples.index.duplicated()][0]
+        raise DataError(f"{store.location} holds sample {name} twice. Fetch the data set again.")
     added = read_index(store).labels
     columns = [read_label(store, label, samples.index) for label in added if label.kind != "map"]
     return Source(store, info, shards, pd.concat([samples, *columns], axis=1) if columns else samples, added)

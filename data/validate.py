@@ -6,6 +6,7 @@ A data set whose capture is not finished is not at fault: that is a warning.
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,11 @@ from outcrop.data.errors import DataError
 from outcrop.data.findings import Finding, ranked
 from outcrop.data.folder import read_meta
 from outcrop.data.journal import MAIN, MAX_BYTES, manifest_bytes, read_journal
-from outcrop.data.labels import INDEX, read_index, read_label
 from outcrop.data.safe_paths import read_bounded
 from outcrop.data.safe_tables import MAX_TABLE_BYTES, read_table
 from outcrop.data.schema import DatasetRecord, Manifest, ShardRecord
-from outcrop.data.store import LocalStore
 from outcrop.data.structure import check_journal
+from outcrop.data.validate_added import check_added_labels, check_shared
 from outcrop.data.validate_shards import check_lone_shard, check_shard_file
 from outcrop.data.writer import read_record
 
@@ -36,7 +36,10 @@ def validate_dataset(path: str | Path) -> list[Finding]:
     """
     root = Path(path)
     if root.is_file():
-        return ranked([*check_lone_shard(root), *_check_statements(read_meta(root))])
+        findings = check_lone_shard(root)
+        with suppress(DataError):  # it is among the findings
+            findings += _check_statements(read_meta(root))
+        return ranked(findings)
     if not root.is_dir():
         raise DataError(f"{root} is no folder and no shard. Expected a data set folder with dataset.json.")
     if not os.path.lexists(root / "dataset.json"):
@@ -77,7 +80,8 @@ def _check_all(root: Path, record: DatasetRecord, journal: list[ShardRecord]) ->
     if len(tables) == len(journal) and tables:
         yield from _check_labels(record, samples)
         yield from _check_table(root, samples)
-        yield from _check_added_labels(root, samples.index)
+        yield from check_added_labels(root, samples.index)
+    yield from check_shared(root)
 
 
 def _check_completeness(root: Path, record: DatasetRecord, journal: list[ShardRecord]) -> Iterator[Finding]:
@@ -143,6 +147,8 @@ def _check_manifest(
         yield Finding("error", "manifest.json", "does not say what the journal says: one of them is damaged")
     if read_bounded(root / "manifest.json", most=MAX_BYTES) != manifest_bytes(manifest):
         yield Finding("error", "manifest.json", "is not as it was written: it was edited or damaged")
+    if not manifest.files:
+        yield Finding("advice", "manifest.json", "has no checksums of the tables: it is of an early version of outcrop")
     for name, expected in manifest.files.items():
         if name not in {"dataset.json", "samples.parquet"}:
             yield Finding("error", "manifest.json", f"lists the file {name[:100]!r}, which is no table of a data set")
@@ -194,22 +200,3 @@ def _check_table(root: Path, samples: pd.DataFrame) -> Iterator[Finding]:
     same = list(table.columns) == list(samples.columns) and list(table.index) == list(samples.index)
     if not same or any(list(table[name].astype(str)) != list(samples[name].astype(str)) for name in samples):
         yield Finding("error", "samples.parquet", "lists other samples than the shards")
-
-
-def _check_added_labels(root: Path, ids: pd.Index) -> Iterator[Finding]:
-    store = LocalStore(root)
-    try:
-        labels = read_index(store).labels
-    except DataError as error:
-        yield Finding("error", INDEX, str(error))
-        return
-    for label in labels:
-        try:
-            values = read_label(store, label, ids)
-        except DataError as error:
-            yield Finding("error", label.file, str(error))
-            continue
-        if lost := int(values.isna().sum()):
-            yield Finding("advice", label.file, f"label {label.name!r} has no value for {lost} samples")
-        if not label.provenance:
-            yield Finding("warning", label.file, f"label {label.name!r} has no provenance")

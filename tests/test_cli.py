@@ -56,7 +56,7 @@ def test_help_waits_for_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("capture", "probe", "report", "sites", "inspect", "validate", "demo"):
+    for command in ("capture", "probe", "report", "sites", "inspect", "validate", "merge", "split", "export", "demo"):
         assert command in done.stdout
 
 
@@ -169,6 +169,35 @@ def test_validate_tells_sound_from_damaged(run: Run, recorded: Path) -> None:
     assert code == 1
     assert "site 'mid_block', step 0: the checksum does not match" in out
     assert "2 errors" in err
+    code, out, _ = run("validate", recorded, "--json")
+    assert code == 1
+    assert [finding["severity"] for finding in json.loads(out)["findings"]][:2] == ["error", "error"]
+
+
+def test_a_data_set_is_split_merged_and_exported(run: Run, recorded: Path, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "split", recorded, "--out", tmp_path / "parts", "--part", "train=0.5", "--part", "test=0.5", "--json"
+    )
+    assert code == 0
+    assert sorted(json.loads(out)["samples"].values()) == [12, 12]
+    parts = [tmp_path / "parts" / name for name in ("train", "test")]
+    assert run("merge", *parts, "--out", tmp_path / "whole")[0] == 0
+    assert run("validate", tmp_path / "whole")[0] == 0
+    code, _, err = run("merge", *parts, parts[0], "--out", tmp_path / "again")
+    assert code == 1
+    assert "both hold sample" in err
+    assert run("split", recorded, "--out", tmp_path / "none")[0] == 2
+    code, out, _ = run("export", tmp_path / "whole", "--out", tmp_path / "out", "--as", "npy", "--where", "seed < 5")
+    assert code == 0
+    assert "mid_block.npy" in out
+    assert np.load(tmp_path / "out" / "mid_block.npy").shape == (1, 5, 3)
+
+
+def test_inspect_tells_machines_the_same(run: Run, recorded: Path) -> None:
+    code, out, _ = run("inspect", recorded, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["samples"], facts["labels"]["content"]["classes"]) == (24, {"a": 12, "b": 12})
 
 
 def test_probe_finds_what_was_planted_and_writes_its_table(run: Run, recorded: Path) -> None:

@@ -110,7 +110,7 @@ def split(
 @click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
 @click.option("--where", help="A query over the samples' columns, such as \"content == 'star'\".")
 @click.option("--json", "as_json", is_flag=True)
-def export(dataset: str, *, out: Path, form: Any, where: str | None, as_json: bool, **chosen: tuple[Any, ...]) -> None:
+def export(dataset: str, *, out: Path, form: Any, where: str | None, as_json: bool, **chosen: Any) -> None:
     """Write DATASET, or a part of it, in the format of other tools.
 
     compressed: shards of format 1 with gzip. npy, safetensors, zarr: arrays (step, sample, feature). parquet: features
@@ -119,7 +119,7 @@ def export(dataset: str, *, out: Path, form: Any, where: str | None, as_json: bo
     import outcrop as oc
     from outcrop.data.export import export as write
 
-    selection = {name: list(values) for name, values in chosen.items() if values}
+    selection: dict[str, Any] = {name: list(values) for name, values in chosen.items() if values}
     files = write(oc.open_dataset(dataset).select(**selection, where=where), out, form=form)
     click.echo(json.dumps({"path": str(out), "files": files}) if as_json else f"{out}: {', '.join(files)}")
 

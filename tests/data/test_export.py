@@ -96,6 +96,11 @@ def test_a_flipped_bit_in_a_compressed_chunk_is_found(folder: Path, tmp_path: Pa
     assert [finding.severity for finding in validate_dataset(shard)][:1] == ["error"]
 
 
+def test_a_lone_shard_that_is_none_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "x.h5").write_bytes(b"no HDF5")
+    assert [finding.severity for finding in validate_dataset(tmp_path / "x.h5")] == ["error"]
+
+
 def test_the_same_export_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         export(open_dataset(folder), tmp_path / name, form="compressed")

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from outcrop.data.background import encode_png
+from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import DataError
+from outcrop.data.label_writer import NewLabel, add_labels
 from outcrop.data.validate import validate_dataset
 from outcrop.data.writer import open_writer
 
@@ -19,7 +22,7 @@ CUTS = int(os.environ.get("OUTCROP_CUTS", "30"))
 
 @pytest.fixture
 def whole(tmp_path: Path, new_record: Callable, new_samples: Callable, new_columns: Callable) -> Path:
-    """A sealed data set of six samples with their pictures; nothing is to be said about it."""
+    """A sealed data set of six samples with their pictures and an added label; nothing is to be said about it."""
     folder, samples = tmp_path / "ds", new_samples(6)
     record = new_record(planned=6, licences={"data": "CC0-1.0"}, provenance={"torch": "2"})
     pictures = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3), np.uint8)
@@ -29,6 +32,8 @@ def whole(tmp_path: Path, new_record: Callable, new_samples: Callable, new_colum
             rows = range(3 * index, 3 * index + 3)
             writer.commit(index, [samples[row] for row in rows], new_columns(record, rows))
         writer.seal(samples)
+    ds, said = open_dataset(folder), {"labeller": "hand"}
+    add_labels(ds, [NewLabel("count", pd.Series(range(6), index=ds.samples.index), said)])
     assert validate_dataset(folder) == []
     return folder
 

@@ -385,6 +385,11 @@ def ids_on_two_axes(path, _canary):
     replace(path, "samples/id", data=np.zeros((3, 1), "<u8"))
 
 
+@case("holds sample .* twice")
+def one_sample_twice(path, _canary):
+    replace(path, "samples/id", data=np.zeros(3, "<u8"))
+
+
 @case("is chunked")
 def chunked_ids(path, _canary):
     replace(path, "samples/id", data=np.zeros(3, "<u8"), chunks=(1,))
@@ -520,14 +525,14 @@ def a_pipe_that_would_hang(path, _canary):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_shard_is_refused_and_no_foreign_file_is_opened(shard, canary, name: str) -> None:
-    from outcrop.data.folder import read_meta
+    from outcrop.data.folder import read_meta, read_shard_table
 
     spoil, message = CASES[name]
     spoil(shard, canary.path)
     canary.opened()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match=message) as refusal:
-        read_meta(shard)
+        read_shard_table(shard, read_meta(shard))
     assert not canary.opened()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 2**18, "KiB"
     assert "\x1b" not in str(refusal.value)
