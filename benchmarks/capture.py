@@ -2,6 +2,7 @@
 
     python benchmarks/capture.py time      generation with and without recording, and by the usual ways
     python benchmarks/capture.py call      one call of the denoiser, also by nnsight and TorchLens where installed
+    python benchmarks/capture.py parts     what each part of recording takes, to generation in the same run
     python benchmarks/capture.py write     speed of writing shards against a raw write and SHA-256 of the same bytes
     python benchmarks/capture.py growth    resident memory after 100 and after 2,000 samples
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from capture_call import measure_call
 from capture_disk import measure_growth, measure_write
+from capture_parts import measure_parts
 from capture_runs import h5py_gzip, list_of_tensors, outcrop, torch_save
 from capture_setup import Run, bare, batches, build_model, hooked, like, new_spec, print_ratios
 
@@ -106,6 +108,12 @@ def main() -> None:
     kind.add_argument("--batch", type=int, default=2)
     kind.add_argument("--repeats", type=int, default=5)
     kind.set_defaults(measure=measure_time)
+    kind = kinds.add_parser("parts")
+    kind.add_argument("--channels", type=int, nargs="+", default=[96, 192, 288])
+    kind.add_argument("--size", type=int, default=32, help="side of the latent")
+    kind.add_argument("--steps", type=int, default=4)
+    kind.add_argument("--samples", type=int, default=2, help="in one batch")
+    kind.set_defaults(measure=measure_parts)
     kind = kinds.add_parser("write")
     kind.add_argument("--shards", type=int, default=12)
     kind.add_argument("--shard-samples", type=int, default=16)

@@ -200,7 +200,7 @@ class Recorder:
                 raise DataError(f"Site {name!r} puts out {sorted(shapes)} at different steps. Record it with mean.")
             halves.append(torch.stack(planes))
         stacked = torch.stack(halves, dim=2) if len(halves) > 1 else halves[0]
-        if not torch.isfinite(stacked).all():
+        if not torch.isfinite(torch.stack(torch.aminmax(stacked))).all():  # many times as fast as to ask every value
             wrong = int((~torch.isfinite(stacked)).sum())
             mend = (
                 "Capture with dtype bfloat16 or float32, into a folder of its own."
