@@ -82,7 +82,12 @@ def latent_rows(families: Sequence[Family]) -> str:
 
 
 def decoded_rows(families: Sequence[Family]) -> str:
-    """A table: per model and property what probes read at the blocks, and how that agrees with what patches cause."""
+    """A table: per model and property what probes read at the blocks, and how that agrees with what patches cause.
+
+    Nothing for no model that was probed.
+    """
+    if all(family.agreement is None for family in families):
+        return ""
     lines = [
         "| model | property | decodable, least to most of its blocks | decodable but unused | used but not linearly "
         "decodable | rank correlation with the effect |",
