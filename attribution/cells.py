@@ -18,6 +18,11 @@ class Cell(Record):
     name: str = ""
     control: str = "none"
 
+    @property
+    def place(self) -> str:
+        """What stands for its sites in the table."""
+        return self.name or "+".join(dict.fromkeys(site for part in self.interventions for site in part.sites))
+
     def info(self, steps: int) -> CellInfo:
         """The cell as a row of the table of outcomes, in a study of ``steps``."""
         parts = self.interventions
@@ -27,7 +32,7 @@ class Cell(Record):
         strengths = [part.strength for part in parts if part.strength is not None]
         return CellInfo(
             intervention="+".join(dict.fromkeys(part.kind for part in parts)),
-            site=self.name or "+".join(dict.fromkeys(site for part in parts for site in part.sites)),
+            site=self.place,
             window=f"{first}-{last}",
             dose=strengths[0] if strengths else None,
             half=halves.pop() if len(halves) == 1 else "both",

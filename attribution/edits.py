@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -58,6 +59,15 @@ class Material:
 
 def change_of(record: AnyIntervention, site: Site, material: Material) -> Change:
     """The change that ``record`` makes at ``site``. Raises :class:`InputError` for shapes that do not fit."""
+    change = _change(record, site, material)
+    turned = getattr(record, "turned", None)
+    if turned is None:
+        return change
+    rotation = _rotation(_channels(site), turned, site.name)
+    return lambda own, donor, moment: own + _along_channels(change(own, donor, moment) - own, rotation.to(own))
+
+
+def _change(record: AnyIntervention, site: Site, material: Material) -> Change:
     match record:
         case ActivationPatch():
             return _patch(record, site, material)
@@ -118,6 +128,14 @@ def _erasure(record: Erasure, site: Site) -> Change:
         return own - _along_channels(centred, matrix.to(own))
 
     return change
+
+
+@lru_cache(maxsize=64)
+def _rotation(channels: int, seed: int, site: str) -> Tensor:
+    """A random orthogonal matrix (channel, channel), all equally likely (Mezzadri 2007, arXiv:math-ph/0609050)."""
+    drawn = np.random.default_rng([seed, zlib.crc32(site.encode())]).standard_normal((channels, channels))
+    basis, triangle = np.linalg.qr(drawn)
+    return torch.from_numpy(basis * np.sign(np.diag(triangle))).float()
 
 
 def _mask(record: ActivationPatch, site: Site) -> Tensor | None:

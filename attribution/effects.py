@@ -1,6 +1,6 @@
 """From pictures to effects: how far an intervention carries each property from the donor into the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,13 @@ def effects(outcomes: Outcomes, readouts: Sequence[Readout], *, resampling: Resa
             f"None of the {len(outcomes.pairs)} pairs can be read: in no property do donor and receiver differ and "
             "show what was asked for. Choose other pairs, or readouts that recognise this model's pictures."
         )
+    return tabulate(outcomes, scores, resampling=resampling)
+
+
+def tabulate(
+    outcomes: Outcomes, scores: Mapping[str, PropertyScores], *, resampling: Resampling = DEFAULT
+) -> EffectTable:
+    """The table of what every pair gave in every cell of ``outcomes``."""
     cells = cell_table(outcomes)
     controls = control_cells(outcomes.record.cells)
     parts = [_rows(name, one, cells, controls, resampling) for name, one in scores.items()]
@@ -64,7 +71,7 @@ def cell_table(outcomes: Outcomes) -> pd.DataFrame:
 
 
 def control_cells(cells: Sequence[CellInfo]) -> list[list[int]]:
-    """For each cell its controls: the control cells of its site, window, dose and half, or else of its window."""
+    """For each cell its controls: those of its intervention, site, window, dose and half, or else of its window."""
     found = []
     controls = [number for number, cell in enumerate(cells) if cell.control != NO_CONTROL]
     for cell in cells:
@@ -75,7 +82,7 @@ def control_cells(cells: Sequence[CellInfo]) -> list[list[int]]:
 
 
 def _spot(cell: CellInfo) -> tuple[object, ...]:
-    return cell.site, cell.dose, cell.half
+    return cell.intervention, cell.site, cell.dose, cell.half
 
 
 def _rows(

@@ -8,7 +8,14 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from outcrop.data.errors import InputError
 from outcrop.data.schema import Record
@@ -44,6 +51,21 @@ class Intervention(Record):
         raise InputError(f"{type(self).__name__} has no dose: only Steering and HeadScaling have.")
 
 
+class Written(Intervention):
+    """One that writes a site's activation.
+
+    ``turned`` makes a control of it: the change is turned by a random rotation of the channels, drawn with this seed,
+    so that it is as large at every position and goes in a direction that means nothing.
+    """
+
+    turned: int | None = Field(default=None, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = inner(self)
+        return {name: value for name, value in fields.items() if name != "turned" or value is not None}
+
+
 class PromptInjection(Intervention):
     """The site hears the donor's prompt, all others the receiver's.
 
@@ -57,7 +79,7 @@ class PromptInjection(Intervention):
     onward: bool = False
 
 
-class ActivationPatch(Intervention):
+class ActivationPatch(Written):
     """The site's activation is the donor's: the whole, or only what is named.
 
     ``region`` (top, left, bottom, right), as shares of the height and width from 0 to 1, of a map; ``tokens`` of a
@@ -85,6 +107,8 @@ class ActivationPatch(Intervention):
             raise InputError("An activation patch takes one of region, tokens and heads. Use several patches.")
         if self.heads is not None and (self.subspace is not None or self.dataset is not None):
             raise InputError("A patch of heads takes neither subspace nor dataset: heads are no recorded sites.")
+        if self.heads is not None and self.turned is not None:
+            raise InputError("A patch of heads cannot be turned: leave out turned, or patch the attention's output.")
         if bool(self.dataset) != bool(self.samples):
             raise InputError(
                 "A patch from a data set needs both dataset (a folder) and samples (an id for every pair)."
@@ -92,7 +116,7 @@ class ActivationPatch(Intervention):
         return self
 
 
-class Ablation(Intervention):
+class Ablation(Written):
     """The site's activation is taken away.
 
     ``zero``; ``mean`` over all donors and receivers, per position and step; ``noise``: Gaussian, of the same mean and
@@ -103,7 +127,7 @@ class Ablation(Intervention):
     value: Literal["zero", "mean", "noise", "resample"] = "mean"
 
 
-class Steering(Intervention):
+class Steering(Written):
     """``dose`` times ``direction`` is added.
 
     ``direction`` has a value a channel, added at every position; or k x k values a channel (channel, row, column), as
@@ -122,7 +146,7 @@ class Steering(Intervention):
         return self.model_copy(update={"dose": strength})
 
 
-class Erasure(Intervention):
+class Erasure(Written):
     """A property is erased at every position: x - ``away`` ``into`` (x - ``mean``), the fields of
     :class:`outcrop.probes.erasure.Eraser` (LEACE, Belrose et al. 2023, arXiv:2306.03819).
     """

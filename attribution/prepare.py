@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from outcrop.attribution.cells import Cell, Grid
+from outcrop.attribution.controls import Controls, make_controls
 from outcrop.attribution.donations import Donation, open_donation
 from outcrop.attribution.edits import Material, Reference, change_of
 from outcrop.attribution.heads import HeadChange
@@ -126,7 +128,8 @@ class Study:
             SiteInfo(name=site.name, role=site.role, depth=site.depth, stream=site.stream, shape=site.shape)
             for site in self.sites
         )
-        spec = self.spec.model_dump(mode="json", exclude={"cells"})
+        without = {"cells"} | ({"controls"} if self.spec.controls == Controls() else set())
+        spec = self.spec.model_dump(mode="json", exclude=without)
         cells = tuple(ready.cell.info(self.moments) for ready in self.cells)
         told = provenance(self.source)
         content = json.dumps([spec, [cell.model_dump() for cell in cells], told["weights_sha256"]], sort_keys=True)
@@ -165,7 +168,9 @@ def prepare_study(spec: StudySpec) -> Study:
     moments = source.count_timesteps(spec.steps, **spec.size)
     study = Study(spec, source, sites, pairs, layout, guidance, moments)
     study = replace(study, told=_told(study))
-    cells = tuple(_ready(study, cell) for given in spec.cells for cell in _expanded(study, given))
+    given = [cell for one in spec.cells for cell in _expanded(study, one)]
+    given += make_controls(given, sites, spec.controls, fits=partial(_fits, study))
+    cells = tuple(_ready(study, cell) for cell in given)
     ready = replace(study, cells=cells)
     row = torch.zeros(len(pairs), dtype=torch.long)
     for cell in cells:  # shapes that do not fit are told before any picture is made
@@ -229,6 +234,17 @@ def _ready(study: Study, cell: Cell) -> ReadyCell:
         _action(study, record, site) for record in records for site in select_sites(study.sites, record.sites)
     )
     return ReadyCell(cell, actions, swaps_latent=any(swaps))
+
+
+def _fits(study: Study, record: AnyIntervention, site: Site) -> bool:
+    """Whether an intervention can act at another site."""
+    row = torch.zeros(len(study.pairs), dtype=torch.long)
+    cell = Cell(interventions=(record.model_copy(update={"sites": (site.name,)}),))
+    try:
+        study.edits(_ready(study, cell), range(len(study.pairs)), (row, row), {})
+    except InputError:
+        return False
+    return True
 
 
 def _action(study: Study, record: AnyIntervention, site: Site) -> SiteAction:

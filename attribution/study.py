@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from outcrop.attribution.cells import Cell, Grid
+from outcrop.attribution.controls import Controls
 from outcrop.capture.models import SCHEME
 from outcrop.capture.prompts import PromptFile, PromptGrid, PromptList
 from outcrop.data.errors import InputError
@@ -50,14 +51,16 @@ class StudySpec(Record):
     """Everything that decides the outcomes.
 
     ``pairs`` are drawn from ``prompts`` by a plan, or given one by one. ``prompts`` may be left out for the shipped
-    models: then they are the demo's. ``batch`` is how many pictures are made at once. ``steps``, ``guidance``,
-    ``height``, ``width``, ``part`` and ``device`` are those of a capture.
+    models: then they are the demo's. ``controls`` are made for every cell beside those given. ``batch`` is how many
+    pictures are made at once. ``steps``, ``guidance``, ``height``, ``width``, ``part`` and ``device`` are those of a
+    capture.
     """
 
     model: str
     cells: tuple[Cell | Grid, ...] = Field(min_length=1)
     pairs: PairPlan | tuple[Pair, ...] = PairPlan()
     prompts: PromptGrid | PromptFile | PromptList | None = None
+    controls: Controls = Controls()
     part: str = "denoiser"
     steps: int = Field(default=20, ge=1)
     guidance: float | None = Field(default=None, ge=0)

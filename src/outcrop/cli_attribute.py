@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from outcrop.cli_recipe import NAMES, recipe_command
+from outcrop.cli_recipe import NAMES, bind_readouts, recipe_command
 from outcrop.console import progress
+
+if TYPE_CHECKING:
+    from outcrop.attribution.outcomes import Outcomes
+    from outcrop.attribution.readouts import Readout
+    from outcrop.attribution.study import StudySpec
 
 KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head-scaling", "latent-swap")
 
@@ -27,6 +32,8 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 @click.option("--head", "heads", type=int, multiple=True, help="Heads to patch or to scale (may be repeated).")
 @click.option("--factor", type=float, help="Of head scaling (default: 0).")
 @click.option("--pairs", type=int, help="Pairs of a donor and a receiver (default: 60).")
+@click.option("--controls", type=int, help="Controls of every cell: so many random sites, and random directions.")
+@click.option("--effects", "reads", is_flag=True, help="Read the pictures, and tell effects with intervals.")
 @click.option("--differ", multiple=True, help="Labels in which a pair differs (default: all).")
 @click.option("--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt' and labels.")
 @click.option("--seed", type=int, help="The first pair's seed.")
@@ -37,9 +44,7 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 @click.option("--width", type=int, help="Pixels.")
 @click.option("--batch", type=int, help="Pictures made at once.")
 @click.option("--device", help="cpu, cuda, ...")
-@click.option(
-    "--clip", help="With --recipe: folder or hub id of CLIP weights, to read pictures by the prompts' labels."
-)
+@click.option("--clip", help="Folder or hub id of CLIP weights, to read pictures by the labels in --prompts.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, from a short trial.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def attribute(
@@ -58,13 +63,16 @@ def attribute(
     With --recipe a published claim is put to the model. An interrupted study goes on when the same command is given
     again.
     """
+    reads = bool(flags.pop("reads"))
     if recipe:
-        if config or dry_run:
-            raise click.UsageError("--recipe takes neither a CONFIG nor --dry-run.")
+        if config or dry_run or reads:
+            raise click.UsageError("--recipe takes neither a CONFIG nor --dry-run nor --effects.")
         recipe_command(recipe, models, out, clip=clip, as_json=as_json, **flags)
         return
-    if clip or len(models) > 1:
-        raise click.UsageError("--clip and several --model belong to --recipe.")
+    if len(models) > 1:
+        raise click.UsageError("Several --model belong to --recipe.")
+    if clip and not reads:
+        raise click.UsageError("--clip belongs to --recipe or --effects.")
     from outcrop.attribution.prepare import prepare_study
     from outcrop.attribution.run import execute
     from outcrop.attribution.study import parse_study
@@ -74,7 +82,9 @@ def attribute(
     fields = (read_spec_fields(config) if config else {}) | _fields_of(flags | {"model": models[0] if models else None})
     if not {"model", "cells"} <= set(fields):
         raise click.UsageError("Give a CONFIG, or --model, --kind and --site.")
-    study = prepare_study(parse_study(fields, where=str(config or "the flags")))
+    spec = parse_study(fields, where=str(config or "the flags"))
+    readouts = _readouts(spec, clip=clip, prompts=flags["prompts"]) if reads else []
+    study = prepare_study(spec)
     if dry_run:
         from outcrop.attribution.forecast import forecast_study
 
@@ -82,21 +92,43 @@ def attribute(
         click.echo(json.dumps(expected.as_dict()) if as_json else expected.to_text())
         return
     with progress("attribute", "pictures") as update:
-        table = distance_table(execute(study, out, progress=update))
+        outcomes = execute(study, out, progress=update)
+    table = distance_table(outcomes)
+    told = _tell_effects(outcomes, readouts, out) if readouts else ""
     if as_json:
         click.echo(table.to_json(orient="records"))
         return
     click.echo(table.dropna(axis=1, how="all").to_string(index=False, float_format="{:.2f}".format))
     click.echo(
         "\nPixels only: 0 to the donor is the donor's picture, 0 to the receiver the receiver's; medians over pairs, "
-        f"as shares of the distance between the two.\n{out}: {len(table)} cells"
+        f"as shares of the distance between the two.\n{out}: {len(table)} cells{told}"
     )
+
+
+def _readouts(spec: "StudySpec", *, clip: str | None, prompts: Path | None) -> "list[Readout]":
+    from outcrop.attribution.recipes.run import Setting
+
+    setting = Setting(prompts=None if prompts is None else str(prompts), device=spec.device)
+    return bind_readouts(spec.model, setting=setting, clip=clip)
+
+
+def _tell_effects(outcomes: "Outcomes", readouts: "list[Readout]", out: Path) -> str:
+    """Make the table of effects, write it into the study's folder, and say what stands out."""
+    from outcrop.attribution.effects import effects
+
+    table = effects(outcomes, readouts)
+    table.save(out)
+    return f"\n\n{table.to_text()}"
 
 
 def _fields_of(flags: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     if "prompts" in given:
         given["prompts"] = {"file": str(given["prompts"])}
+    controls = given.pop("controls", None)
+    if controls:
+        written = given.get("kind") not in {"prompt-injection", "head-scaling", "latent-swap"} and "heads" not in given
+        given["controls"] = {"sites": controls, "directions": controls if written else 0}
     plan = {
         "count": given.pop("pairs", None),
         "differ": given.pop("differ", None),

@@ -177,3 +177,16 @@ def test_the_decoder_of_a_pipeline_is_a_part(new_study: NewStudy) -> None:
     assert len(called) == 4 * groups  # what the denoiser puts out (PNDM takes a step more than asked) is replayed
     assert outcomes.record.cells[-1].site == "conv_out"
     np.testing.assert_array_equal(outcomes.cell_images(len(outcomes.record.cells) - 1), outcomes.donors)
+
+
+def test_the_halves_of_guidance_are_written_apart_and_together_are_both(new_study: NewStudy) -> None:
+    patch = {"kind": "activation-patch", "sites": ["mid_block"]}
+    cond, uncond = patch | {"half": "cond"}, patch | {"half": "uncond"}
+    cells = [{"interventions": given} for given in ([cond], [uncond], [patch], [cond, uncond])]
+    outcomes = run_study(new_study("unet", cells, batch=64))
+    first, second, both, composed = (outcomes.cell_images(cell) for cell in range(4))
+    np.testing.assert_array_equal(both, composed)
+    for alone in (first, second):
+        assert (alone != outcomes.receivers).any()
+        assert (alone != both).any()
+    assert (first != second).any()
