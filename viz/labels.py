@@ -46,6 +46,16 @@ NO_SELECTIVITY = "none"
 CONTROL = "control task"
 STAGES = ("early", "middle", "late")
 
+DECODABLE = "decodable (0 chance, 1 all)"
+CAUSAL = "effect (0 none, 1 all)"
+DOSE = "dose"
+TRAINING_SAMPLES = "training samples"
+LEARNING_TITLE = "How many samples it takes"
+AGREEMENT_NOTE = (
+    "A mark is a site; lines: intervals. Dotted: from where on a value counts. A site is undecided where an interval "
+    "reaches across a dotted line."
+)
+
 HEATMAP_TITLE = "Where and when"
 PROFILES_TITLE = "Along the network"
 STEPS_TITLE = "On the way from noise to image"
@@ -72,6 +82,12 @@ def number(value: float) -> str:
     text = f"{abs(value):.2f}"
     sign = "−" if value < 0 and float(text) != 0 else ""
     return sign + text.removeprefix("0")
+
+
+def rank_correlation(value: float, low: float, high: float, sites: int) -> str:
+    """``rank correlation .62 (.30 to .81), 22 sites``."""
+    known = f"{number(value)} ({number(low)} to {number(high)})" if math.isfinite(value) else "–"
+    return f"rank correlation {known}, {sites} sites"
 
 
 def property_title(name: str) -> str:
