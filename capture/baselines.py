@@ -73,8 +73,14 @@ def wanted(patterns: Sequence[str]) -> bool:
 
 
 def of_the_model(patterns: Sequence[str]) -> list[str]:
-    """The patterns that choose sites of the model itself."""
-    return [pattern for pattern in patterns if pattern != UNTRAINED and not _is_input(pattern)]
+    """The patterns that choose sites of the model itself. Raises :class:`InputError` for ``untrained`` without any."""
+    own = [pattern for pattern in patterns if pattern != UNTRAINED and not _is_input(pattern)]
+    if UNTRAINED in patterns and not own:
+        raise InputError(
+            f"{UNTRAINED!r} records the chosen sites in an untrained copy as well, and none is chosen. "
+            "Name sites beside it, such as 'blocks'."
+        )
+    return own
 
 
 def _is_input(pattern: str) -> bool:

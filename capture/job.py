@@ -103,8 +103,9 @@ class Request:
 def open_request(spec: CaptureSpec, *, device: str | None = None) -> Request:
     """Check what can be told without a run, the quickest first. ``device`` overrides."""
     check_labels(spec.prompts.expand())
+    patterns = baselines.of_the_model(spec.sites)
     if spec.part == "denoiser":
-        check_patterns(spec.model, baselines.of_the_model(spec.sites))
+        check_patterns(spec.model, patterns)
     source = open_source(spec.model, device=device or spec.device, part=spec.part)
     guidance = source.default_guidance if spec.guidance is None else spec.guidance
     if spec.half != "cond" and max(guidance, spec.true_cfg or 1) <= 1:

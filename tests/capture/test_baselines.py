@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from outcrop.capture.baselines import untrained_copy
+from outcrop.capture.baselines import of_the_model, untrained_copy
 from outcrop.capture.run import capture
 from outcrop.capture.source import DiffusersSource
 from outcrop.capture.spec import CaptureSpec
@@ -69,6 +69,12 @@ def test_the_copy_is_untrained_and_the_same_again(
     own = dict(source.denoiser.named_parameters())
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not any(torch.equal(first[name], own[name]) for name in first if name.endswith("conv1.weight"))
+
+
+def test_a_copy_of_no_site_is_refused() -> None:
+    assert of_the_model(["blocks", "untrained", "baselines"]) == ["blocks"]
+    with pytest.raises(InputError, match=r"none is chosen\. Name sites beside it"):
+        of_the_model(["untrained", "baseline.prompt"])
 
 
 def test_a_copy_that_would_keep_what_was_learned_is_refused() -> None:
