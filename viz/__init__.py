@@ -8,6 +8,7 @@ from outcrop.viz.heatmap import plot_heatmap
 from outcrop.viz.profiles import plot_profiles
 from outcrop.viz.report import write_report
 from outcrop.viz.steps import plot_steps
+from outcrop.viz.transfer import plot_transfer
 
 __all__ = [
     "plot_agreement",
@@ -17,6 +18,7 @@ __all__ = [
     "plot_learning_curve",
     "plot_profiles",
     "plot_steps",
+    "plot_transfer",
     "save_figure",
     "write_figures",
     "write_report",
