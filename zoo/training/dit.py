@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--images", type=int, default=24_000, help="training pictures to render")
-    parser.add_argument("--steps", type=int, default=6_000, help="steps of 48 pictures")
+    parser.add_argument("--steps", type=int, default=8_800, help="steps of 48 pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
