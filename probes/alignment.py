@@ -58,7 +58,7 @@ def alignment_matrix(
     if measure in BASES:
         return _rotated(first, others, BASES[measure], mean=measure == "svcca")
     makers: dict[str, Callable[[Float64Array], Float64Array]] = {
-        "cka": lambda x: _debiased(_centred(x) @ _centred(x).T),
+        "cka": lambda x: _debiased(_products(_centred(x))),
         "rbf-cka": lambda x: _debiased(_gaussian(x)),
         "rsa": lambda x: _unit(_centred(rankdata(_correlation_distances(x)))),
     }
@@ -163,15 +163,27 @@ def _debiased(gram: Float64Array) -> Float64Array:
     """The U-centred Gram matrix (n, n) above its diagonal, as a unit vector: it is symmetric, and 0 on the diagonal."""
     n = len(gram)
     np.fill_diagonal(gram, 0)
-    sums = gram.sum(0)
-    centred = gram - (sums + sums[:, None]) / (n - 2) + sums.sum() / ((n - 1) * (n - 2))
-    return _unit(centred[np.triu_indices(n, 1)])
+    means = gram.sum(0) / (n - 2)
+    gram -= means
+    gram -= means[:, None]
+    gram += means.sum() / (n - 1)
+    return _unit(_upper(gram))
+
+
+def _products(x: Float64Array) -> Float64Array:
+    """All inner products of rows: of one array with itself, NumPy computes only half."""
+    return np.asarray(x @ x.T)
+
+
+def _upper(square: Float64Array) -> Float64Array:
+    """What stands above the diagonal, row by row; slices are many times as fast as indices."""
+    return np.concatenate([row[place:] for place, row in enumerate(square, start=1)])
 
 
 def _correlation_distances(x: Float64Array) -> Float64Array:
     """1 - correlation over features of all pairs of rows, 1 where a row is constant."""
     directions = _directions(x - x.mean(1, keepdims=True))
-    return np.asarray((1 - directions @ directions.T)[np.triu_indices(len(x), 1)])
+    return np.asarray(_upper(1 - directions @ directions.T))
 
 
 def _directions(x: Float64Array) -> Float64Array:
@@ -185,13 +197,13 @@ def _gaussian(x: Float64Array) -> Float64Array:
     x = _centred(x)
     norms = (x**2).sum(1)
     squares = np.maximum(norms + norms[:, None] - 2 * x @ x.T, 0)
-    median = np.median(squares[np.triu_indices(len(x), 1)])
+    median = np.median(_upper(squares))
     return np.asarray(np.exp(-squares / (2 * max(median, np.finfo(np.float64).tiny))))
 
 
 def _nearest(x: Float64Array, neighbours: int) -> csr_array:
     """1 where column j is among the ``neighbours`` rows nearest to row i by cosine, (1, n * n)."""
-    likeness = _directions(x) @ _directions(x).T
+    likeness = _products(_directions(x))
     np.fill_diagonal(likeness, -np.inf)
     chosen = np.argpartition(-likeness, neighbours - 1, axis=1)[:, :neighbours]
     places = np.sort(chosen, axis=1) + len(x) * np.arange(len(x), dtype=np.int64)[:, None]
