@@ -4,6 +4,7 @@ from outcrop.probes.alignment import alignment_by_size, alignment_matrix
 from outcrop.probes.baselines import with_baselines
 from outcrop.probes.degenerate import DegenerateWarning
 from outcrop.probes.erasure import Eraser, EraserFitter
+from outcrop.probes.estimator import LinearProbe
 from outcrop.probes.geometry import Angles, mean_directions, property_angles, subspace_angles
 from outcrop.probes.joined import Joined, transfer_across
 from outcrop.probes.learning import learning_curve, samples_needed
@@ -26,6 +27,7 @@ __all__ = [
     "Eraser",
     "EraserFitter",
     "Joined",
+    "LinearProbe",
     "LinearWeights",
     "ProbeSpec",
     "ProbeTable",

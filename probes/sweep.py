@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcrop.data.errors import InputError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.baselines import with_baselines
 from outcrop.probes.cells import Progress, fit_cells, given_surprises
@@ -59,6 +60,9 @@ def probe(
     >>> from outcrop.data import open_dataset  # doctest: +SKIP
     >>> print(probe(open_dataset("runs/demo"), spec=ProbeSpec(steps=(0, 5))).to_text())  # doctest: +SKIP
     """
+    if isinstance(recording, str | Path):
+        message = f"probe expects an open data set, got a path: write oc.probe(oc.open_dataset({str(recording)!r}))."
+        raise InputError(message)
     spec = spec or ProbeSpec()
     recording = with_baselines(recording, spec.baselines, sites=spec.sites)
     plan = make_plan(recording, spec)

@@ -61,6 +61,11 @@ class ProbeTable:
     provenance: Mapping[str, Any]
     outcomes: Outcomes | None = None
 
+    def __repr__(self) -> str:
+        properties, sites, steps = (self.frame[name].nunique() for name in ("property", "site", "step"))
+        counts = f"{properties} properties, {sites} sites, {steps} steps"
+        return f"ProbeTable of {len(self.frame)} rows ({counts}); the numbers are in .frame, the highest in .best()"
+
     def best(self) -> pd.DataFrame:
         """One row per property: its cell of highest accuracy, the earliest of equals; baselines do not compete.
 

@@ -73,13 +73,14 @@ _HOMES = {
     "write_figures": "outcrop.viz.figures",
     "write_report": "outcrop.viz.report",
 }
+_PACKAGES = ("attribution", "capture", "data", "probes", "viz", "zoo")  # capture can be called like a function, too
 
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return version("outcrop")
-    if name == "capture":
-        return import_module("outcrop.capture")  # the package, which can be called like the function
+    if name in _PACKAGES:
+        return import_module(f"outcrop.{name}")
     if name not in _HOMES:
         message = f"module 'outcrop' has no attribute {name!r}; it offers {', '.join(__all__)}"
         raise AttributeError(message)

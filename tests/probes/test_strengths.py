@@ -114,12 +114,14 @@ def test_peak_memory_is_three_columns_whatever_the_grid(monkeypatch: pytest.Monk
     splits = make_splits(pd.DataFrame({"template": groups}), targets, group_by=("template",), folds=5, seed=0)
     tests = [permuted_codes(target, groups, np.arange(1600), permutations=99, seed=0) for target in targets]
     portions = deal_portions(groups, seed=0)
+    controls = [[target, target] for target in targets]
+    options = {"controls": controls, "permuted": tests, "portions": portions}
+    narrow = rng.standard_normal((1600, 4), dtype=np.float32)
+    cross_validate(narrow, targets, splits, strengths=(1e-3,), **options)  # compiles the loops: not the column's memory
     peaks = []
     for strengths in ((1e-3,), (1e-4, 1e-3, 1e-2)):
         tracemalloc.start()
         column = rng.standard_normal((1600, 320), dtype=np.float32)
-        controls = [[target, target] for target in targets]
-        options = {"controls": controls, "permuted": tests, "portions": portions}
         cross_validate(column, targets, splits, strengths=strengths, **options)
         peaks.append(tracemalloc.get_traced_memory()[1] / column.nbytes)
         tracemalloc.stop()

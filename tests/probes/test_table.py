@@ -83,3 +83,13 @@ def test_xarray_holds_the_same_numbers(table: ProbeTable) -> None:
     assert list(cube["site"].values) == ["mid", "up.1"]
     row = table.frame[(table.frame["property"] == "style") & (table.frame["site"] == "up.1")].iloc[2]
     assert float(cube["accuracy"].sel(property="style", site="up.1", step=2)) == row["accuracy"]
+
+
+def test_it_shows_itself_in_a_line(table: ProbeTable) -> None:
+    assert f"{len(table.frame)} rows" in repr(table)
+    assert len(repr(table)) < 120
+
+
+def test_a_path_in_place_of_a_data_set_is_told_how_to_open_it() -> None:
+    with pytest.raises(InputError, match=r"oc\.open_dataset\('runs/demo'\)"):
+        probe("runs/demo")  # type: ignore[arg-type]
