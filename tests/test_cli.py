@@ -205,7 +205,7 @@ def test_probe_finds_what_was_planted_and_writes_its_table(run: Run, recorded: P
     assert code == 0
     (row,) = json.loads(out)
     assert (row["property"], row["site"], row["step"]) == ("content", "mid_block", 0)
-    assert row["accuracy"] == 1
+    assert row["accuracy"] > 0.9
     assert any((recorded / "probes").iterdir())
 
 

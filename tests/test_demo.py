@@ -51,11 +51,12 @@ def table(recorded: oc.Dataset) -> oc.ProbeTable:
     return result
 
 
-def test_the_shipped_model_is_small_enough_to_ship() -> None:
+@pytest.mark.parametrize("family", ["unet", "dit", "gan", "vae"])
+def test_the_shipped_models_are_small_enough_to_ship(family: str) -> None:
     from outcrop.capture.models import locate_model
 
-    sizes = [path.stat().st_size for path in Path(locate_model("outcrop:unet")).parent.rglob("*") if path.is_file()]
-    assert 0 < sum(sizes) <= 15e6
+    place = Path(locate_model("outcrop:unet")).parent / family
+    assert 0 < sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) <= 15e6
 
 
 def test_every_property_is_decodable_somewhere_and_its_control_is_not(table: oc.ProbeTable) -> None:
