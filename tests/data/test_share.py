@@ -21,6 +21,7 @@ from outcrop.data.share import share
 from outcrop.data.statement import Statement, private_paths
 from outcrop.data.transfer import pull, push
 from outcrop.data.validate import validate_dataset
+from outcrop.probes.sweep import ProbeSpec, probe
 
 Make = Callable[..., DatasetRecord]
 Serve = Callable[..., object]
@@ -211,6 +212,14 @@ def test_what_http_serves_is_pulled_validated_and_read(tmp_path: Path, shared: P
     for site in here.sites.index:
         np.testing.assert_array_equal(here.activations(site, step=1), there.activations(site, step=1))
     assert there.labels.equals(here.labels)
+
+
+def test_what_was_pulled_over_http_is_probed_as_what_was_shared(tmp_path: Path, shared: Path, serve: Serve) -> None:
+    pull(serve(shared).url, tmp_path / "back")
+    spec = ProbeSpec(properties=("content",), group_by=("seed",), folds=3, bootstraps=20)
+    here, there = (probe(open_dataset(place), spec=spec).frame for place in (shared, tmp_path / "back"))
+    assert len(there) > 0
+    assert there.equals(here)
 
 
 def test_a_stopped_pull_goes_on_with_the_bytes_it_has(

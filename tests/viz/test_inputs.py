@@ -8,8 +8,8 @@ from outcrop.viz.inputs import choose_properties, confidence_of, read_frame, set
 
 
 def test_a_frame_and_a_result_with_a_frame_read_alike(frame: pd.DataFrame) -> None:
-    assert read_frame(frame) is frame
-    assert read_frame(SimpleNamespace(frame=frame)) is frame
+    assert read_frame(frame).equals(frame)
+    assert read_frame(SimpleNamespace(frame=frame)).equals(frame)
 
 
 def test_something_else_is_refused() -> None:

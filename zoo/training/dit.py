@@ -124,6 +124,7 @@ def main() -> None:
     teach_words(pipeline.text_encoder, pipeline.tokenizer, trainer, stage="dit-text")
     schedule = Schedule(options.steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998, decay_from=0.5)
     train_dit(pipeline, latents, prompts, trainer, schedule)
+    pipeline.vae.register_to_config(_name_or_path="outcrop:unet")  # in place of the path that it was loaded from
     pipeline.to(torch.float16).save_pretrained(options.out / "models" / "dit", safe_serialization=True)
     LOG.info("wrote %s", options.out / "models" / "dit")
 
