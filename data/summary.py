@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from outcrop.data.errors import OutcropError
+from outcrop.data.safe_paths import read_bounded
+from outcrop.data.statement import MAX_STATEMENT_BYTES, STATEMENT, parse_statement
+
 if TYPE_CHECKING:
     from outcrop.data.dataset import Dataset
 
@@ -50,10 +54,21 @@ def describe_label(values: pd.Series) -> str:
     return f"{text}; {missing} without a value" if missing else text
 
 
+def licences_of(ds: "Dataset") -> dict[str, str]:
+    """Those in the record, or else those that were stated when the data set was shared (``share.json``)."""
+    if ds.info.licences:
+        return dict(ds.info.licences)
+    try:
+        content = read_bounded(ds.path / STATEMENT, most=MAX_STATEMENT_BYTES)
+        return parse_statement(content, where=STATEMENT).licences
+    except (OSError, OutcropError):  # several data sets, a remote one, one that was not shared; `validate` tells faults
+        return {}
+
+
 def overview(ds: "Dataset") -> list[tuple[str, str]]:
     """Name and value of what is said first."""
     steps = ds.steps
-    licences = ", ".join(f"{printable(k)}: {printable(v)}" for k, v in ds.info.licences.items())
+    licences = ", ".join(f"{printable(k)}: {printable(v)}" for k, v in licences_of(ds).items())
     span = f"timesteps {steps['timestep'].iloc[0]:g} to {steps['timestep'].iloc[-1]:g}, " if len(steps) else ""
     noise = f"noise {steps['noise'].iloc[0]:.3g} to {steps['noise'].iloc[-1]:.3g}" if len(steps) else ""
     return [
@@ -92,7 +107,7 @@ def as_facts(ds: "Dataset") -> dict[str, Any]:
         "dtype": ds.dtype,
         "reduction": ds.info.reduction,
         "half": ds.info.half,
-        "licences": ds.info.licences,
+        "licences": licences_of(ds),
         "sites": [site.model_dump(mode="json") for site in ds.info.sites],
         "steps": [step.model_dump(mode="json") for step in ds.info.steps],
         "labels": {str(name): _label_facts(ds.labels[name]) for name in ds.labels},

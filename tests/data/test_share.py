@@ -69,6 +69,12 @@ def test_the_card_has_front_matter_that_the_hub_reads(shared: Path) -> None:
     assert yaml.safe_load((shared / "README.md").read_text().split("---\n")[1]) == fields
 
 
+def test_a_shared_data_set_shows_its_licences(pictured: Path) -> None:
+    assert "none stated" in str(open_dataset(pictured))
+    share_it(pictured)
+    assert all(f"{name}: {licence}" in str(open_dataset(pictured)) for name, licence in LICENCES.items())
+
+
 def test_the_card_tells_what_there_is_and_obeys_nothing(shared: Path) -> None:
     card = (shared / "README.md").read_text()
     assert "| content | 2 classes: disc 4, star 4 | prompt |" in card
