@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5d, h5s, h5t
-from shard_edits import SITE, Corpus, crafted, edit, message, patch, replace
+from shard_edits import SITE, Corpus, crafted, edit, fits_a_line, message, patch, replace
 
 CASES = Corpus()
 case = CASES.case
@@ -196,4 +196,6 @@ def a_pipe_that_would_hang(path, _canary):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_hostile_shard_is_refused_and_no_foreign_file_is_opened(shard, canary, name: str) -> None:
-    CASES.check(name, shard, canary)
+    said = CASES.refusal(name, shard, canary)
+    assert fits_a_line(said)
+    assert not canary.opened()
