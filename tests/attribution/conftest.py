@@ -26,11 +26,6 @@ Follow: TypeAlias = Mapping[str, Mapping[str, float]]
 """Per site and property the share of pairs in which C takes the donor's class."""
 
 MODULES = '''
-import fnmatch
-import functools
-import inspect
-import pathlib
-
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
@@ -123,82 +118,6 @@ class Sampler(ModuleSource):
 def planted():
     torch.manual_seed(0)
     return Sampler(Planted(), latent=(3, 4, 4), takes_prompts=True)
-
-def heard_at(network, hears, at, scheduler):
-    """The prompt is told to the module `at` of those that hear it, at the last step; the others are told nothing."""
-    now = {}
-    run = network.forward
-
-    @functools.wraps(run)
-    def watched(*args, **kwargs):
-        told = inspect.signature(run).bind(*args, **kwargs).arguments["timestep"]
-        now["timestep"] = float(torch.as_tensor(told).flatten()[0])
-        return run(*args, **kwargs)
-
-    network.forward = watched
-
-    def deafened(name, hear):
-        @functools.wraps(hear)
-        def forward(*args, **kwargs):
-            bound = inspect.signature(hear).bind(*args, **kwargs)
-            text = bound.arguments["encoder_hidden_states"]
-            last = float(scheduler.timesteps[-1])
-            if name != at or min(abs(now["timestep"] - last), abs(1000 * now["timestep"] - last)) > 1e-3 * last:
-                bound.arguments["encoder_hidden_states"] = torch.zeros_like(text)
-            made = hear(*bound.args, **bound.kwargs)
-            return made if isinstance(made, torch.Tensor) else (made[0] if made[0] is None else text, *made[1:])
-        return forward
-
-    for name, module in network.named_modules():
-        if fnmatch.fnmatch(name, hears):
-            module.forward = deafened(name, module.forward)
-    pooled = getattr(getattr(network, "time_text_embed", None), "text_embedder", None)
-    if pooled is not None:
-        pooled.forward = functools.partial(lambda own, text: torch.zeros_like(own(text)), pooled.forward)
-
-def planted_pipeline(family, hears, at):
-    from diffusers import DiffusionPipeline
-    pipeline = DiffusionPipeline.from_pretrained(pathlib.Path(__file__).parent / family)
-    network = getattr(pipeline, "unet", None) or pipeline.transformer
-    heard_at(network, hears, at, pipeline.scheduler)
-    return pipeline
-
-def planted_unet():
-    return planted_pipeline("unet", "*attn2", "up_blocks.0.attentions.1.transformer_blocks.0.attn2")
-
-def planted_dit():
-    return planted_pipeline("dit", "*attn2", "transformer_blocks.0.attn2")
-
-def planted_mmdit():
-    return planted_pipeline("mmdit", "transformer_blocks.?", "transformer_blocks.0")
-
-def planted_flux():
-    return planted_pipeline("flux", "*transformer_blocks.?", "transformer_blocks.0")
-
-def planted_gan():
-    made = zoo_gan()
-    for place, layer in enumerate([*made.denoiser.layers, made.denoiser.to_latent]):
-        conv = getattr(layer, "conv", layer)
-        if place != 3:
-            torch.nn.init.zeros_(conv.style.weight)
-    return made
-
-def planted_vae():
-    """The vector says nothing to the first block; the second is told the seed's numbers."""
-    from outcrop.zoo.vae import LATENT, CODE, build_vae
-    torch.manual_seed(0)
-    model = build_vae()
-    block, told = model.blocks[1], torch.nn.Linear(CODE, 96)
-    run, draw = block.forward, model.draw
-    heard = {}
-
-    def drawn(codes):
-        heard["codes"] = codes
-        return draw(torch.zeros_like(codes))
-
-    model.draw = drawn
-    block.forward = lambda x: run(x) + told(heard["codes"])[..., None, None]
-    return ModuleSource(model, latent=(LATENT,), takes_prompts=True)
 '''
 FAMILIES = {"unet": "sd", "mmdit": "sd3", "flux": "flux", "dit": "pixart"}
 PIPELINES = FAMILIES | {"sdxl": "sdxl"}
@@ -291,8 +210,6 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
     def name_of(family: str) -> str:
         if family not in PIPELINES:
-            if family.removeprefix("planted_") in PIPELINES:
-                name_of(family.removeprefix("planted_"))  # the pipeline that the prompt is planted in
             return f"python:{folder / 'modules.py'}:{family}"
         if not (folder / family).exists():
             torch.manual_seed(0)
@@ -322,7 +239,7 @@ def new_study(model_of: Callable[[str], str]) -> Callable[..., StudySpec]:
                 }
             )
         fields = {"model": model_of(family), "cells": list(cells), "pairs": pairs, "steps": 3, "guidance": 3.0}
-        sized = SIZE if family.removeprefix("planted_") in PIPELINES else {}
+        sized = SIZE if family in PIPELINES else {}
         return parse_study(fields | {"batch": 16} | sized | changes, where="the test")
 
     return make
