@@ -203,13 +203,15 @@ def _fill_part(system: Any, remote: str, part: Path, file: SharedFile) -> None:
         while have < file.bytes:
             content = _fetch(system, remote, file.path, have, min(have + BLOCK, file.bytes))
             expected = min(BLOCK, file.bytes - have)
-            if len(content) != expected:
+            if len(content) == file.bytes:  # also from a server that knows no ranges and sends the whole
+                content = content[have:]
+            elif len(content) != expected:
                 raise DataError(
-                    f"{file.path}: {expected} bytes were asked for, {len(content)} came. Either the file is cut short "
-                    "or the server gives no ranges."
+                    f"{file.path}: {expected} bytes were asked for, {len(content)} came. The file is cut short, or "
+                    "another one."
                 )
             stream.write(content)
-            have += expected
+            have += len(content)
 
 
 def _fetch(system: Any, remote: str, name: str, start: int, end: int) -> bytes:

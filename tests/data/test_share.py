@@ -228,6 +228,20 @@ def test_what_was_pulled_over_http_is_probed_as_what_was_shared(tmp_path: Path, 
     assert there.equals(here)
 
 
+@pytest.mark.parametrize("begun", [0, 5])
+def test_a_server_that_knows_no_ranges_will_do(
+    tmp_path: Path, shared: Path, serve: Serve, contents: Callable, monkeypatch: pytest.MonkeyPatch, begun: int
+) -> None:
+    monkeypatch.setattr("outcrop.data.transfer.BLOCK", 7)
+    back = tmp_path / "back"
+    (back / "shards" / "000").mkdir(parents=True)
+    (back / ".share.json.part").write_text(open_dataset(shared).uuid)
+    begin = (shared / "shards" / "000" / "s000000.h5").read_bytes()[:begun]
+    (back / "shards" / "000" / ".s000000.h5.part").write_bytes(begin)
+    pull(serve(shared, ranges=False).url, back)
+    assert contents(back) == contents(shared)
+
+
 def test_a_stopped_pull_goes_on_with_the_bytes_it_has(
     tmp_path: Path, shared: Path, serve: Serve, contents: Callable
 ) -> None:
