@@ -14,7 +14,10 @@ Update = Callable[[int, int], None]
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Update]:
-    """A function of (done, total): a bar with the time left on a terminal, a plain line every tenth elsewhere."""
+    """A function of (done, total): a bar with the time left on a terminal, a plain line every tenth elsewhere.
+
+    When the total changes, a new piece of work begins, with its own count and its own speed.
+    """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
@@ -25,7 +28,8 @@ def progress(title: str, unit: str) -> Iterator[Update]:
 
 
 def _advance(bar: "object", done: int, total: int) -> None:
-    if bar.total is None and done > 1:  # type: ignore[attr-defined]  # a tqdm bar
+    if bar.total != total:  # type: ignore[attr-defined]  # a tqdm bar
+        bar.reset(total)  # type: ignore[attr-defined]
         bar.initial = done  # type: ignore[attr-defined]  # what an earlier run did tells nothing of the speed
     bar.total, bar.n = total, done  # type: ignore[attr-defined]
     bar.refresh()  # type: ignore[attr-defined]
@@ -34,11 +38,12 @@ def _advance(bar: "object", done: int, total: int) -> None:
 class _PlainProgress:
     def __init__(self, title: str, unit: str) -> None:
         self.title, self.unit = title, unit
-        self.started, self.first, self.shown = 0.0, -1, -1
+        self.started, self.first, self.shown, self.total = 0.0, 0, -1, -1
 
     def __call__(self, done: int, total: int) -> None:
-        if self.first < 0:
+        if total != self.total:
             self.first, self.started = done, time.monotonic()  # starting up tells nothing of the speed
+            self.shown, self.total = -1, total
         tenth = 10 * done // max(total, 1)
         if tenth == self.shown:
             return

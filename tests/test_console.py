@@ -1,0 +1,23 @@
+"""What commands show while they work."""
+
+import pytest
+
+from outcrop.console import progress
+
+
+def test_a_new_piece_of_work_has_a_count_and_a_speed_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("study", "pictures") as update:
+        for done in range(0, 101, 10):
+            update(done, 100)
+        for done in range(0, 41, 10):
+            update(done, 40)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "study: 0 of 100 pictures"
+    assert lines[10:12] == ["study: 100 of 100 pictures", "study: 0 of 40 pictures"]
+    assert not any("about -" in line for line in lines)
+
+
+def test_what_an_earlier_run_did_tells_nothing_of_the_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("study", "pictures") as update:
+        update(90, 100)
+    assert capsys.readouterr().err == "study: 90 of 100 pictures\n"
