@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from outcrop.probes.sweep import ProbeSpec, probe
     from outcrop.probes.table import ProbeTable
     from outcrop.viz.architecture import plot_architecture
+    from outcrop.viz.embedding import Atlas, AtlasSpec, atlas
     from outcrop.viz.figures import write_figures
     from outcrop.viz.heatmap import plot_heatmap
     from outcrop.viz.profiles import plot_profiles
     from outcrop.viz.report import write_report
 
 __all__ = [
+    "Atlas",
+    "AtlasSpec",
     "CaptureSpec",
     "ConflictError",
     "DataError",
@@ -39,6 +42,7 @@ __all__ = [
     "ProbeSpec",
     "ProbeTable",
     "StorageError",
+    "atlas",
     "capture",
     "open_dataset",
     "plot_architecture",
@@ -53,6 +57,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Atlas": "outcrop.viz.embedding",
+    "AtlasSpec": "outcrop.viz.embedding",
     "CaptureSpec": "outcrop.capture.spec",
     "ConflictError": "outcrop.data.errors",
     "DataError": "outcrop.data.errors",
@@ -62,6 +68,7 @@ _HOMES = {
     "ProbeSpec": "outcrop.probes.sweep",
     "ProbeTable": "outcrop.probes.table",
     "StorageError": "outcrop.data.errors",
+    "atlas": "outcrop.viz.embedding",
     "open_dataset": "outcrop.data.dataset",
     "plot_architecture": "outcrop.viz.architecture",
     "plot_heatmap": "outcrop.viz.heatmap",
