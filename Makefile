@@ -62,7 +62,7 @@ demo: $(DEMO_STAMP) ## make the environment, then generate, record, probe and re
 	@"$(BIN)/outcrop" demo
 
 .PHONY: test
-test: lint types wheel layers unit ## everything that CI runs: linters, types, import order, tests of the built wheel
+test: lint types wheel layers docs unit ## everything that CI runs: linters, types, import order, documentation, tests of the built wheel
 
 .PHONY: lint
 lint: $(TEST_STAMP)
@@ -89,6 +89,10 @@ wheel: $(TEST_STAMP)
 layers: wheel
 	"$(SITE)/bin/python" -P -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
+.PHONY: docs
+docs: $(TEST_STAMP) ## build the documentation into build/docs; every warning is an error
+	"$(BIN)/python" -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+
 .PHONY: unit
 unit: wheel
 	OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest $(PYTEST_ARGS)
@@ -104,6 +108,10 @@ test-hostile: wheel ## open 10,000 mutated shards, and find 1,000 flipped bits a
 .PHONY: test-statistics
 test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with one cell, 1,000 intervals, and print how often each is right
 	OUTCROP_DATASETS=200 "$(SITE)/bin/python" -P -m pytest -s tests/probes/test_planted_truth.py $(PYTEST_ARGS)
+
+.PHONY: figures
+figures: demo ## make the README's pictures again, from runs/demo
+	for name in architecture heatmap profiles; do cp "runs/demo/probes/figures/$$name.png" "docs/figures/demo-$$name.png"; done
 
 .PHONY: train-zoo
 train-zoo: $(DEMO_STAMP) ## train the shipped models again (about three hours on two cores; goes on after a kill)

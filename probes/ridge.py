@@ -35,7 +35,7 @@ class RidgeFit:
     means: FloatArray
 
     def weights(self, penalty: float) -> tuple[FloatArray, FloatArray]:
-        """``coef`` (q, d) and intercepts (q,) for raw features, minimising |y - Xw - b|^2 + ``penalty`` |w|^2."""
+        """``coef`` (q, d) and intercepts (q,) for raw features, minimising ``|y - Xw - b|^2 + penalty |w|^2``."""
         own = self.system.back(self.system.solve(self.products, penalty))
         coef = (own if self.rows is None else self.rows.T @ own).T * self.standards.inverse_scale
         return coef, self.means - coef @ self.standards.mean
