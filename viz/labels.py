@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from outcrop.viz.embedding.spec import Method
 from outcrop.viz.grid import PropertyGrid, StepAxis, StepKind, Value
 
 SEPARATOR = " · "
@@ -45,6 +46,10 @@ MAJORITY = "majority"
 NO_SELECTIVITY = "none"
 CONTROL = "control task"
 STAGES = ("early", "middle", "late")
+
+METHOD_NAMES: dict[Method, str] = {"umap": "UMAP", "tsne": "t-SNE", "pca": "First two principal components"}
+UNLABELLED = "no label"
+NO_DIFFERENCE = "all alike"
 
 DECODABLE = "decodable (0 chance, 1 all)"
 CAUSAL = "effect (0 none, 1 all)"
@@ -91,6 +96,28 @@ def rank_correlation(value: float, low: float, high: float, sites: int) -> str:
     """``rank correlation .62 (.30 to .81), 22 sites``."""
     known = f"{number(value)} ({number(low)} to {number(high)})" if math.isfinite(value) else "–"
     return f"rank correlation {known}, {sites} sites"
+
+
+def trust(value: float) -> str:
+    """``T .93``: the trustworthiness of a panel of an atlas."""
+    return f"T {number(value)}" if math.isfinite(value) else NO_DIFFERENCE
+
+
+def other_classes(count: int) -> str:
+    """What the classes without a look of their own are called."""
+    return f"{count} rarer classes"
+
+
+def atlas_footnote(method: Method, *, samples: int, neighbours: int, part: bool) -> str:
+    """What a panel of an atlas shows, and what of it means something."""
+    text = (
+        f"{METHOD_NAMES[method]} of {samples:,} samples, the same in every panel, each turned towards those beside it. "
+    )
+    text += f"T: trustworthiness for {neighbours} neighbours (1: all that are near here are near at the site; about "
+    text += f"{number(0.5)}: by chance)."
+    if method != "pca":
+        text += " The sizes of groups and the distances between them mean little."
+    return text + (" Of the sites and steps of the atlas, evenly spaced ones are shown." if part else "")
 
 
 def property_title(name: str) -> str:

@@ -58,6 +58,7 @@ RC: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "svg.fonttype": "path",
     "svg.hashsalt": "outcrop",
+    "pdf.fonttype": 42,
     "text.usetex": False,
     "text.parse_math": False,
 }

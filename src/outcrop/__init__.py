@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from outcrop.probes.sweep import ProbeSpec, probe
     from outcrop.probes.table import ProbeTable
     from outcrop.viz.architecture import plot_architecture
+    from outcrop.viz.atlas import plot_atlas
     from outcrop.viz.embedding import Atlas, AtlasSpec, atlas
     from outcrop.viz.figures import write_figures
     from outcrop.viz.heatmap import plot_heatmap
@@ -46,6 +47,7 @@ __all__ = [
     "capture",
     "open_dataset",
     "plot_architecture",
+    "plot_atlas",
     "plot_heatmap",
     "plot_profiles",
     "probe",
@@ -71,6 +73,7 @@ _HOMES = {
     "atlas": "outcrop.viz.embedding",
     "open_dataset": "outcrop.data.dataset",
     "plot_architecture": "outcrop.viz.architecture",
+    "plot_atlas": "outcrop.viz.atlas",
     "plot_heatmap": "outcrop.viz.heatmap",
     "plot_profiles": "outcrop.viz.profiles",
     "probe": "outcrop.probes.sweep",

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from outcrop.cli_atlas import atlas
 from outcrop.cli_attribute import attribute
 from outcrop.cli_data import export, inspect, merge, split, validate
 from outcrop.cli_labels import label
@@ -26,6 +27,7 @@ def commands() -> None:
     """Which layer of an image generator, at which step, carries content, style and layout."""
 
 
+commands.add_command(atlas)
 commands.add_command(attribute)
 commands.add_command(label)
 for command in (inspect, validate, merge, split, export, share, push, pull):

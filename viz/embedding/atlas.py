@@ -48,12 +48,18 @@ class Atlas:
 
     def at(self, site: str, step: int) -> NDArray[np.float32]:
         """The points (sample, 2) of one panel. Raises :class:`InputError` for a site or step that is not there."""
+        points: NDArray[np.float32] = self.coordinates[self.place(site, step)]
+        return points
+
+    def place(self, site: str, step: int) -> tuple[int, int]:
+        """Where a panel stands in the arrays. Raises :class:`InputError` for a site or step that is not there."""
         if site not in self.sites:
             raise InputError(f"The atlas has no site {site!r}.{near_misses(site, self.sites)}")
-        panel: NDArray[np.float32] = self.coordinates[self.sites.index(site), self.axis.column(step)]
-        return panel
+        if step not in self.steps:
+            raise InputError(f"The atlas has no step {step}. It has {', '.join(map(str, sorted(self.steps)))}.")
+        return self.sites.index(site), self.steps.index(step)
 
-    def property(self, name: str) -> pd.Series:
+    def property_values(self, name: str) -> pd.Series:
         """A label of the samples. Raises :class:`InputError`, naming near misses, for one that is not there."""
         if name not in self.label_names:
             raise InputError(f"The atlas has no property {name!r}.{near_misses(name, self.label_names)}")

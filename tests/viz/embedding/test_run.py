@@ -15,13 +15,13 @@ Planted = Callable[..., Dataset]
 
 
 def centres(made: Atlas, site: str, step: int) -> np.ndarray:
-    content = made.property("content").to_numpy()
+    content = made.property_values("content").to_numpy()
     return np.stack([made.at(site, step)[content == name].mean(0) for name in ("disc", "ring", "star")])
 
 
 def separation(made: Atlas) -> float:
     """The least silhouette of the planted groups in any panel."""
-    content = made.property("content")
+    content = made.property_values("content")
     return min(float(silhouette_score(made.at(site, step), content)) for site in made.sites for step in made.steps)
 
 
@@ -35,6 +35,22 @@ def test_groups_are_apart_and_stay_in_their_place(planted: Planted, method: str)
     for site in made.sites:
         for step in made.steps:
             assert np.linalg.norm(centres(made, site, step) - first, axis=1).max() < 0.35 * apart
+
+
+@pytest.mark.slow  # umap-learn compiles for twenty seconds
+def test_umap_finds_the_groups_and_gives_the_same_bytes_again(planted: Planted, tmp_path: Path) -> None:
+    pytest.importorskip("umap")
+    ds = planted(90)
+    spec = AtlasSpec(sites=("mid_block", "up_blocks.0"), steps=(0,), neighbours=10)
+    made = atlas(ds, spec)
+    assert separation(made) > 0.6
+    before, after = centres(made, "mid_block", 0), centres(made, "up_blocks.0", 0)
+    apart = np.linalg.norm(after[:, None] - before[None], axis=2)
+    assert list(apart.argmin(axis=1)) == [0, 1, 2]  # each group is nearest to itself in the panel above
+    alone = atlas(ds, AtlasSpec(sites=("up_blocks.0",), steps=(0,), neighbours=10))
+    moved = [float(np.square(one.at("up_blocks.0", 0) - made.at("mid_block", 0)).sum()) for one in (made, alone)]
+    assert moved[0] < moved[1]
+    assert atlas(ds, spec, cache=tmp_path / "other").coordinates.tobytes() == made.coordinates.tobytes()
 
 
 def test_trustworthiness_is_scikit_learn_s(planted: Planted) -> None:
@@ -105,9 +121,11 @@ def test_what_cannot_be_laid_out_is_refused(planted: Planted) -> None:
         atlas(ds, AtlasSpec(method="pca"))
     made = atlas(ds, AtlasSpec(method="pca", sites=("up*",)))
     with pytest.raises(InputError, match="Did you mean 'content'"):
-        made.property("contents")
+        made.property_values("contents")
     with pytest.raises(InputError, match=r"no site 'mid_block'.*'up_blocks.0'"):
         made.at("mid_block", 0)
+    with pytest.raises(InputError, match=r"no step 4\. It has 0, 1"):
+        made.at("up_blocks.0", 4)
 
 
 @pytest.mark.parametrize(
