@@ -53,10 +53,10 @@ def samples_needed(curve: pd.DataFrame) -> int | None:
 def _point(features: NDArray[np.float32], plan: Plan, share: float) -> dict[str, float]:
     target, spec = plan.targets[0], plan.spec
     splits = thinned(plan.splits, _ranks(plan.splits.grouping.units[0].codes, seed=spec.seed), share=share)
-    predicted = cross_validate(features, [target], splits, strengths=spec.strengths).predicted[0]
+    fit = cross_validate(features, [target], splits, strengths=spec.strengths)
     known = target.known
-    right = (predicted == target.codes)[known]
-    low, high = plan.intervals(right[None], target)
+    right = (fit.predicted[0] == target.codes)[known]
+    low, high = plan.intervals(right[None], target, shared=fit.shared)
     return {
         "share": share,
         "samples": round(float(np.mean([(fold.train & known).sum() for fold in splits.folds]))),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.probes.dependence import shared_variance
 from outcrop.probes.design import FoldDesigns, Rotation, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.metrics import Metrics, measure
@@ -48,7 +49,8 @@ class CellFit:
     ``metrics``: per task, of the out-of-fold probabilities; ``strengths`` (f, t): C chosen for each outer fold;
     ``weights``: per task the probe of all rows at its median strength; ``gap`` (f + 1, t): bound on the excess over
     the optimum, relative to the objective; ``p_values`` (t,), NaN without permutations; ``code_lengths`` (t,), bits per
-    sample, NaN without portions.
+    sample, NaN without portions; ``shared`` (t,): variance of the number of hits that folds owe to each other
+    (:mod:`outcrop.probes.dependence`).
     """
 
     predicted: IntArray
@@ -59,6 +61,7 @@ class CellFit:
     gap: Float64Array
     p_values: Float64Array
     code_lengths: Float64Array
+    shared: Float64Array
 
 
 def cross_validate(
@@ -88,6 +91,7 @@ def cross_validate(
     nothing = np.full(len(targets), np.nan)
     p_values = [permutation_p_value(found, codes) for found, codes in zip(rows.hits, permuted, strict=True)]
     lengths = nothing if portions is None else code_lengths(features, tasks, portions, strengths=strengths)
+    shared = shared_variance(rows.predicted[0] == tasks.codes, splits, choice.apart)
     return CellFit(
         rows.predicted[0],
         rows.predicted[1:].transpose(1, 0, 2),
@@ -97,6 +101,7 @@ def cross_validate(
         np.concatenate([*gaps, gap]),
         np.array(p_values) if permuted else nothing,
         lengths,
+        shared,
     )
 
 

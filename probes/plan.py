@@ -40,12 +40,26 @@ class Plan:
     aliased: tuple[tuple[str, int], ...]
 
     def intervals(
-        self, scores: NDArray[np.floating] | NDArray[np.bool_], target: Target
+        self,
+        scores: NDArray[np.floating] | NDArray[np.bool_],
+        target: Target,
+        *,
+        shared: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ends (m,) of the intervals of the row means of ``scores`` (m, rows with a label of ``target``)."""
+        """Ends (m,) of the intervals of the row means of ``scores`` (m, rows with a label of ``target``).
+
+        ``shared`` (m,): variance of the rows' sums that folds owe to each other.
+        """
         units = [unit.codes[target.known] for unit in self.splits.grouping.units]
         spec = self.spec
-        return group_intervals(scores, units, confidence=spec.confidence, bootstraps=spec.bootstraps, seed=spec.seed)
+        return group_intervals(
+            scores,
+            units,
+            confidence=spec.confidence,
+            bootstraps=spec.bootstraps,
+            seed=spec.seed,
+            shared=None if shared is None else shared / target.known.sum() ** 2,
+        )
 
     @property
     def cells(self) -> list[Cell]:

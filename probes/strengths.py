@@ -48,13 +48,15 @@ class Choice:
     ``hits`` and ``losses`` (f, t, s): validated rows that are right, and their summed loss, for each task and strength,
     rising; -1 and inf past a path's end. ``strengths`` (f, t): those of most hits, the least loss deciding between
     equals. ``near``: for each outer fold, weights that are optimal for rows inside its training rows at
-    these strengths.
+    these strengths. ``apart`` (p, 2, t): for each inner fold that two outer folds validate on, the hits in the rows
+    that the first and the second validate, each at the strength of the fold that these rows test.
     """
 
     hits: IntArray
     losses: Float64Array
     strengths: Float64Array
     near: tuple[Raw, ...]
+    apart: IntArray
 
 
 def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Sequence[float]) -> Choice:
@@ -65,17 +67,18 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
     folds are worked through one by one; only the last knows all sums, and can end early.
     """
     rising = np.asarray(sorted(strengths))
-    found = Validation.empty((len(rising), len(splits.folds), len(tasks.sizes)))
+    found = Validation.empty(len(rising), splits, tasks=len(tasks.sizes))
     batches = _batches(features, splits)
     lent: dict[int, Lent] = {}
     for number, (inner, lenders) in enumerate(batches):
-        path = _Path(features, tasks, inner, lenders)
+        path = _Path(features, tasks, splits.inner[inner], lenders, first=inner.start)
         lent |= path.follow(rising, found, last=number == len(batches) - 1)
         del path  # before the next is built
     best, _, tried = found.standing(len(rising))
     near = tuple(_chosen(lent[own], best[own, tasks.owner]) for own in range(len(splits.folds)))
     hits, losses = np.where(tried, found.hits, -1), np.where(tried, found.losses, np.inf)
-    return Choice(hits.transpose(1, 2, 0), losses.transpose(1, 2, 0), rising[best], near)
+    apart = _apart(found.parts, splits, best)
+    return Choice(hits.transpose(1, 2, 0), losses.transpose(1, 2, 0), rising[best], near, apart)
 
 
 def batch_of_designs(features: FloatArray) -> int:
@@ -86,20 +89,22 @@ def batch_of_designs(features: FloatArray) -> int:
 @dataclass(frozen=True)
 class Validation:
     """Sums over inner folds for strengths, outer folds and tasks (s, f, t); ``unfitted`` is the largest share of the
-    entropy that an objective is at.
+    entropy that an objective is at. ``parts`` (s, p, 2, t): the hits of each inner fold for each that validates on it.
     """
 
     hits: IntArray
     losses: Float64Array
     unfitted: Float64Array
+    parts: IntArray
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...]) -> "Validation":
-        return cls(np.zeros(shape, dtype=np.int64), np.zeros(shape), np.zeros(shape))
+    def empty(cls, strengths: int, splits: Splits, *, tasks: int) -> "Validation":
+        shape, parts = (strengths, len(splits.folds), tasks), (strengths, len(splits.inner), 2, tasks)
+        return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(parts, np.int64))
 
     def at(self, s: int) -> "Validation":
         """A view of one strength."""
-        return Validation(self.hits[s], self.losses[s], self.unfitted[s])
+        return Validation(self.hits[s], self.losses[s], self.unfitted[s], self.parts[s])
 
     def standing(self, count: int) -> tuple[IntArray, BoolArray, BoolArray]:
         """After ``count`` strengths: the best of them (f, t), which paths go on, which strengths (s, f, t) count."""
@@ -114,7 +119,16 @@ class Validation:
         return best, going, tried
 
 
-def _batches(features: FloatArray, splits: Splits) -> list[tuple[tuple[InnerFold, ...], dict[int, int]]]:
+def _apart(parts: IntArray, splits: Splits, best: IntArray) -> IntArray:
+    """Of the hits ``parts`` (s, p, 2, t) those (p, 2, t) at the strengths ``best`` (f, t) of the folds that test."""
+    result = np.zeros(parts.shape[1:], dtype=np.int64)
+    for number, inner in enumerate(splits.inner):
+        for side, (tester, _) in enumerate(reversed(inner.validate)):
+            result[number, side] = np.take_along_axis(parts[:, number, side], best[tester][None], 0)[0]
+    return result
+
+
+def _batches(features: FloatArray, splits: Splits) -> list[tuple[slice, dict[int, int]]]:
     """Batches of inner folds, and of each those whose weights an outer fold takes: from the first that it uses."""
     batch = batch_of_designs(features)
     served: set[int] = set()
@@ -127,7 +141,7 @@ def _batches(features: FloatArray, splits: Splits) -> list[tuple[tuple[InnerFold
                 if own not in served:
                     served.add(own)
                     lenders[own] = number
-        found.append((inner, lenders))
+        found.append((slice(first, first + len(inner)), lenders))
     return found
 
 
@@ -141,11 +155,18 @@ def _chosen(lent: Lent, best: IntArray) -> Raw:
 class _Path:
     """A batch of inner problems, solved for one strength after the other from the last solution.
 
-    ``lenders``: the inner fold of this batch whose weights each of some outer folds wants kept.
+    ``lenders``: the inner fold of this batch whose weights each of some outer folds wants kept; ``first``: the number
+    of the batch's first inner fold.
     """
 
     def __init__(
-        self, features: FloatArray, tasks: TaskStack, inner: Sequence[InnerFold], lenders: dict[int, int]
+        self,
+        features: FloatArray,
+        tasks: TaskStack,
+        inner: Sequence[InnerFold],
+        lenders: dict[int, int],
+        *,
+        first: int,
     ) -> None:
         rows = np.stack([fold.train for fold in inner])
         held = np.stack([np.logical_or.reduce([validated for _, validated in fold.validate]) for fold in inner])
@@ -160,7 +181,7 @@ class _Path:
             [(own, validated[self.held.rows[f]] & self.held.used[f]) for own, validated in fold.validate]
             for f, fold in enumerate(inner)
         ]
-        self.lenders = lenders
+        self.lenders, self.first = lenders, first
         self.rotations = rotations
         self.kept: dict[int, Lent] = {own: [] for own in lenders}
 
@@ -188,8 +209,9 @@ class _Path:
         losses = np.minimum(exponentials(logits, problems.tasks, self.labels)[2], SCORED_LOSS) * self.known
         unfitted = solved.objective / self.entropy
         for f, users in enumerate(self.users):
-            for own, validated in users:
-                found.hits[own] += right[f][:, validated].sum(1)
+            for side, (own, validated) in enumerate(users):
+                found.parts[self.first + f, side] = right[f][:, validated].sum(1)
+                found.hits[own] += found.parts[self.first + f, side]
                 found.losses[own] += losses[f][:, validated].sum(1, dtype=np.float64)
                 found.unfitted[own] = np.maximum(found.unfitted[own], unfitted[f])
         for own, number in self.lenders.items():

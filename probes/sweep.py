@@ -125,10 +125,11 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         for draw, control in enumerate(plan.controls[number])
     ]
     control = np.stack(draws).mean(0)
-    low, high = plan.intervals(correct, target)
+    shared = np.array([fit.shared[number] for fit in fits])
+    low, high = plan.intervals(correct, target, shared=shared)
     control_low, control_high = plan.intervals(control, target)
     lead = correct - control
-    lead_low, lead_high = plan.intervals(lead, target)
+    lead_low, lead_high = plan.intervals(lead, target, shared=shared)
     return {
         "property": target.name,
         "n": int(known.sum()),
@@ -194,7 +195,7 @@ def _provenance(plan: Plan, recording: Recording) -> dict[str, Any]:
         "classes": {target.name: list(target.classes) for target in plan.targets},
         "confounded": [list(pair) for pair in plan.confounded],
         "aliased": [name for name, _ in plan.aliased],
-        "interval": "percentile bootstrap over groups; fits not repeated",
+        "interval": "percentile bootstrap over groups, widened by what folds owe to each other; fits not repeated",
         "control": f"mean of {plan.spec.controls} draws of random labels per group, at the property's strengths "
         "(Hewitt and Liang 2019)",
         "code_length": "online code, portions of whole groups (Voita and Titov 2020)"

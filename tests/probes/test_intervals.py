@@ -54,3 +54,20 @@ def test_a_paired_difference_of_nothing_is_nothing() -> None:
     low, high = group_intervals(np.zeros((2, 50)), [np.arange(50) // 5], confidence=0.95, bootstraps=100, seed=0)
     assert (low == 0).all()
     assert (high == 0).all()
+
+
+def test_what_groups_owe_to_each_other_widens_and_never_narrows() -> None:
+    correct, groups = np.random.default_rng(2).random((3, 100)) < 0.5, [np.arange(100) // 5]
+    settings = {"confidence": 0.95, "bootstraps": 400, "seed": 0}
+    plain = np.stack(group_intervals(correct, groups, **settings))
+    spread = np.ptp(plain, axis=0) / 4
+    wider = np.stack(group_intervals(correct, groups, shared=np.array([0.0, -1.0, 3 * spread[2] ** 2]), **settings))
+    np.testing.assert_allclose(wider[:, :2], plain[:, :2])
+    assert np.ptp(wider[:, 2]) == pytest.approx(2 * np.ptp(plain[:, 2]), rel=0.15)
+    assert (np.diff(np.stack([wider[0], correct.mean(1), wider[1]]), axis=0) > 0).all()
+
+
+def test_no_interval_goes_beyond_what_a_sample_can_score() -> None:
+    correct, groups = np.random.default_rng(2).random((1, 60)) < 0.9, [np.arange(60) // 3]
+    low, high = group_intervals(correct, groups, confidence=0.95, bootstraps=200, seed=0, shared=np.array([1.0]))
+    assert (low[0], high[0]) == (0, 1)
