@@ -160,6 +160,17 @@ def heatmap_footnote(value: Value, *, confidence: float | None, missing: bool) -
     return text + (" Grey: not probed." if missing else "")
 
 
+def page_footnote(*, confidence: float | None, several: bool) -> str:
+    """What colour, dots and the outline of an interactive heatmap of one or several cells mean, and what it can do."""
+    outline = "Outline: the largest value, hence a slightly optimistic one. " if several else ""
+    return (
+        f"Colour: accuracy of the probe, from chance to 1. Dot: the {interval_name(confidence)} reaches down to the "
+        f"chance or majority level. {outline}Grey: not probed. "
+        "Point at a cell for its numbers; click it, or go there with the arrow keys and press Enter, for the images "
+        "behind it."
+    )
+
+
 def architecture_footnote(value: Value, *, shape: Literal["u", "stack"], confidence: float | None, chosen: bool) -> str:
     """How to read a drawn architecture."""
     way = (

@@ -1,13 +1,20 @@
 """Synthetic probe frames with a planted shape, realistic site names, and a small data set in memory."""
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CLASSES = {"content": 8, "style": 6, "layout": 9}
 PEAKS = {"content": (0.5, 0.4), "style": (0.75, 0.65), "layout": (0.15, 0.85)}  # depth, noise / 100
 
@@ -100,8 +107,8 @@ class MemoryDataset:
         return self.samples[list(self.label_names)]
 
     def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]:
-        chosen = list(self.samples.index if ids is None else ids)
-        return [Image.new("RGB", (64, 64), (37 * i % 255, 90, 255 - 53 * i % 255)) for i in range(len(chosen))]
+        places = range(len(self.samples)) if ids is None else self.samples.index.get_indexer(list(ids))
+        return [Image.new("RGB", (64, 64), (37 * i % 255, 90, 255 - 53 * i % 255)) for i in map(int, places)]
 
 
 def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layout}") -> MemoryDataset:
@@ -139,3 +146,18 @@ def site_sets() -> dict[int, tuple[str, ...]]:
 def frame() -> pd.DataFrame:
     """22 sites, 8 steps, three properties."""
     return probe_frame(SITE_SETS[22])
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium without a window. Tests that ask for it are skipped where there is none."""
+    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser on the PATH ({', '.join(CHROMIUM)}); on Debian: apt install chromium")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--disable-gpu"] + ["--no-sandbox"] * (os.geteuid() == 0)  # root has no sandbox
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=arguments, timeout=180_000)
+        yield opened
+        opened.close()

@@ -1,0 +1,222 @@
+"""The report in a real browser: Chromium without a window, as Debian ships it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcrop.viz.report import write_report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+Make = Callable[..., Any]
+HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> {style} {content}'
+
+
+@dataclass
+class Visit:
+    """A page, what it asked the network for, and what it complained of."""
+
+    page: "Page"
+    address: str
+    frame: pd.DataFrame
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def layer(self, name: str) -> "Locator":
+        return self.page.locator(f'.layer[aria-label^="{name}"]')
+
+    def cell(self, name: str, row: int, column: int) -> tuple[float, float]:
+        """The middle of a cell in the window."""
+        layer = self.layer(name)
+        layer.scroll_into_view_if_needed()
+        box = layer.bounding_box()
+        assert box is not None
+        sites, steps = self.frame["site"].nunique(), self.frame["step"].nunique()
+        return box["x"] + (column + 0.5) * box["width"] / steps, box["y"] + (row + 0.5) * box["height"] / sites
+
+    def found(self, name: str, row: int, column: int) -> pd.Series:
+        """The row of the table behind a cell."""
+        own = self.frame[
+            (self.frame["property"] == name) & (self.frame["order"] == row) & (self.frame["step"] == column)
+        ]
+        return own.iloc[0]
+
+
+def number(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
+
+
+@pytest.fixture(scope="module")
+def written(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_frame: Make,
+    make_dataset: Make,
+    site_sets: dict[int, tuple[str, ...]],
+) -> tuple[Path, pd.DataFrame]:
+    """A report on seven sites and four steps, with activations and pictures, and prompts that would be a script."""
+    frame = make_frame(site_sets[7], steps=4)
+    dataset = make_dataset(24, prompt=HOSTILE)
+    labels = np.unique(dataset.labels["style"], return_inverse=True)[1]
+
+    def rows(site: str, step: int, rows: Any) -> Any:
+        return np.random.default_rng(step).normal(size=(24, 5))[rows] + 8 * np.eye(5)[labels[rows]]
+
+    object.__setattr__(dataset, "rows", rows)
+    right = (np.arange(24)[None] % 3 > 0).astype(np.int8).repeat(len(frame), axis=0)
+    table = SimpleNamespace(
+        frame=frame, outcomes=SimpleNamespace(right=right), provenance={"spec": {"confidence": 0.95}}
+    )
+    return write_report(dataset, table, tmp_path_factory.mktemp("report") / "report.html"), frame
+
+
+def visit(browser: "Browser", written: tuple[Path, pd.DataFrame], **context: Any) -> Visit:
+    path, frame = written
+    page = browser.new_context(**context).new_page()
+    opened = Visit(page, path.as_uri(), frame)
+    page.on("request", lambda request: opened.requests.append(request.url))
+    page.on("console", lambda message: opened.complaints.append(message.text))
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.goto(opened.address)
+    return opened
+
+
+def draw(opened: Visit) -> None:
+    opened.page.locator("#maps-title").scroll_into_view_if_needed()
+    opened.page.wait_for_selector("#maps[data-drawn]")
+
+
+@pytest.fixture(scope="module")
+def wide(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> Iterator[Visit]:
+    opened = visit(browser, written, viewport={"width": 1400, "height": 900})
+    draw(opened)
+    yield opened
+    opened.page.context.close()
+
+
+@pytest.fixture
+def report(wide: Visit) -> Iterator[Visit]:
+    """The page as it was first drawn."""
+    yield wide
+    if wide.page.locator("dialog[open]").count():
+        wide.page.keyboard.press("Escape")
+    wide.page.fill("#filter", "")
+    wide.page.mouse.move(0, 0)
+    # Whatever a test did: nothing left the page, and nothing went wrong.
+    assert wide.requests == [wide.address]
+    assert wide.complaints == []
+
+
+def test_hovering_a_cell_tells_its_numbers(report: Visit) -> None:
+    report.page.mouse.move(*report.cell("Style", 5, 1))
+    told = report.page.locator(".tip").inner_text()
+    row = report.found("style", 5, 1)
+    assert told.startswith("up 1 · noise 75")
+    assert "up_blocks.1" in told
+    for name in ("accuracy", "chance", "control", "selectivity"):
+        assert number(row[name]) in told
+    assert f"{number(row['low'])} to {number(row['high'])}" in told
+    assert "480" in told
+
+
+def test_a_click_opens_the_cell_with_its_plane_and_its_pictures(report: Visit) -> None:
+    report.page.mouse.click(*report.cell("Style", 5, 1))
+    dialog = report.page.locator("dialog[open]")
+    assert dialog.locator("h2").inner_text() == "up 1 · noise 75"
+    assert number(report.found("style", 5, 1)["accuracy"]) in dialog.locator("tr.chosen").inner_text()
+    report.page.wait_for_selector('.plane[data-drawn="5,1"]')
+    assert dialog.locator(".points .scatterlayer .trace").count() == 3
+    assert dialog.locator(".points .scatterlayer .point").count() == 24
+    assert dialog.locator(".examples h3").all_inner_texts() == [
+        "Named rightly by this probe: style",
+        "Named wrongly: style",
+    ]
+    assert dialog.locator(".examples .tile").count() == 12
+    dialog.get_by_role("button", name="pictures").click()
+    assert dialog.locator(".tiles .tile").count() >= 3
+    dialog.get_by_role("button", name="later step").click()
+    assert dialog.locator("h2").inner_text() == "up 1 · noise 50"
+
+
+def test_the_keyboard_reaches_every_cell(report: Visit) -> None:
+    layer = report.layer("Content")
+    layer.focus()
+    keys = report.page.keyboard
+    keys.press("ArrowUp")
+    for _ in range(7):
+        keys.press("ArrowUp")
+    keys.press("Home")
+    seen = set()
+    for row in range(7):
+        for column in range(4):
+            seen.add(report.page.locator(".tip strong").inner_text())
+            keys.press("ArrowRight" if column < 3 else "Home")
+        assert report.page.locator(".unseen").inner_text().count("accuracy") == 1 or row
+        keys.press("ArrowDown")
+    assert len(seen) == 28
+    keys.press("Enter")
+    assert report.page.locator("dialog[open] h2").inner_text() == "up 2 · noise 100"
+    keys.press("Escape")
+    assert report.page.locator("dialog[open]").count() == 0
+    assert layer.evaluate("node => node === document.activeElement")
+
+
+def test_the_filter_leaves_the_sites_and_properties_that_were_asked_for(report: Visit) -> None:
+    report.page.fill("#filter", "up_bl*2")
+    report.page.wait_for_selector('.frame[data-drawn="1"]')
+    assert report.page.locator("#count").inner_text() == "1 of 7 sites"
+    assert report.page.locator(".ytick text").all_text_contents() == ["up 2"]
+    left = report.page.locator("tr[data-site]:not([hidden])").evaluate_all(
+        "rows => rows.map((row) => row.dataset.site)"
+    )
+    assert set(left) == {"up 2 up_blocks.2"}
+    report.page.fill("#filter", "")
+    report.page.uncheck('#properties input[value="style"]')
+    assert report.page.locator(".part:not([hidden]) h3").all_inner_texts() == ["Content", "Layout"]
+    report.page.check('#properties input[value="style"]')
+
+
+def test_a_script_in_a_prompt_is_shown_as_text(report: Visit) -> None:
+    report.page.mouse.click(*report.cell("Layout", 0, 0))
+    shown = report.page.locator("dialog[open] .examples figcaption").first.inner_text()
+    assert shown.startswith("<script>window.hacked = 1</script><img src=x")
+    assert report.page.evaluate("window.hacked") is None
+    assert report.page.locator("dialog script, dialog img").count() == 0
+
+
+def test_the_button_changes_between_light_and_dark(report: Visit) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    tick = "getComputedStyle(document.querySelector('.ytick text')).fill"
+    light = report.page.evaluate(f"[{paper}, {tick}]")
+    report.page.click("#theme")
+    report.page.wait_for_function(f"{tick} !== '{light[1]}'")
+    dark = report.page.evaluate(f"[{paper}, {tick}]")
+    assert [light[0], dark[0]] == ["rgb(253, 253, 251)", "rgb(22, 23, 21)"]
+    report.page.click("#theme")
+    report.page.wait_for_function(f"{tick} === '{light[1]}'")
+
+
+def test_a_dark_phone_needs_no_scrolling_to_the_side(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> None:
+    opened = visit(browser, written, viewport={"width": 390, "height": 800}, color_scheme="dark", has_touch=True)
+    draw(opened)
+    assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 23, 21)"
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
+    opened.page.touchscreen.tap(*opened.cell("Style", 2, 2))
+    opened.page.wait_for_selector('.plane[data-drawn="2,2"]')
+    assert opened.page.evaluate("document.querySelector('dialog').scrollWidth") <= 390
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+def test_without_scripts_the_static_figures_show(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> None:
+    opened = visit(browser, written, java_script_enabled=False)
+    assert opened.page.locator('img[alt^="Heatmap"]').is_visible()
+    assert not opened.page.locator("#theme").is_visible()
+    assert not opened.page.locator("#maps").is_visible()
+    opened.page.context.close()

@@ -1,0 +1,114 @@
+"""Panels of a page: at each site and step, the samples as points of a plane."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # no stubs
+
+from outcrop.viz.grid import PropertyGrid
+from outcrop.viz.inputs import HasSamples
+
+Plane = NDArray[np.float64]
+MOST_BYTES = 2_000_000  # of all panels of one data set, before base64
+FEWEST_POINTS = 120
+MOST_POINTS = 500
+FULL_SCALE = 65_535
+
+
+@runtime_checkable
+class HasActivations(Protocol):
+    """The part of ``outcrop.data.dataset.Dataset`` that panels are computed from."""
+
+    def rows(self, site: str, step: int, rows: NDArray[np.int64] | None) -> NDArray[np.generic]: ...
+
+
+@dataclass(frozen=True)
+class Panel:
+    """``points`` (sample, 2) lie in [-1, 1]; ``held`` is the part of the variance that the plane holds."""
+
+    points: Plane
+    held: float
+
+
+def project(features: NDArray[np.generic]) -> Panel:
+    """The first two principal components of ``features`` (sample, *feature), each feature standardised before.
+
+    Features that do not vary are left out; with fewer than two that do, the rest is zero.
+    """
+    flat = features.reshape(len(features), -1).astype(np.float64)
+    spread = flat.std(0)
+    live = spread > 1e-12 * max(1.0, float(np.abs(flat).max(initial=0)))
+    scaled = (flat[:, live] - flat[:, live].mean(0)) / spread[live]
+    points = np.zeros((len(flat), 2))
+    if not live.any():
+        return Panel(points, 0.0)
+    wide = scaled.shape[1] > scaled.shape[0]
+    with threadpool_limits(limits=1, user_api="blas"):  # for matrices this small, threads cost more than they save
+        moments = scaled @ scaled.T if wide else scaled.T @ scaled
+        size = len(moments)
+        kept = min(2, size)
+        values, vectors = eigh(moments, subset_by_index=(size - kept, size - 1))
+    found = vectors * np.sqrt(np.maximum(values, 0)) if wide else scaled @ vectors
+    points[:, :kept] = found[:, ::-1]
+    held = float(np.maximum(values, 0).sum() / max(float(np.trace(moments)), 1e-300))
+    return Panel(points, held)
+
+
+def aligned(points: Plane, reference: Plane) -> Plane:
+    """``points`` turned or mirrored so that they lie as near as they can to ``reference`` (orthogonal Procrustes)."""
+    left, _, right = np.linalg.svd(points.T @ reference)
+    return np.asarray(points @ (left @ right))
+
+
+def points_per_panel(cells: int, samples: int) -> int:
+    """How many points each of ``cells`` panels may have within ``MOST_BYTES`` (4 bytes a point)."""
+    room = max(FEWEST_POINTS, MOST_BYTES // (4 * max(cells, 1)))
+    return min(samples, MOST_POINTS, room)
+
+
+def panel_data(ds: HasSamples, grid: PropertyGrid, places: NDArray[np.int64]) -> dict[str, Any] | None:
+    """Panels of all cells of ``grid`` as the script reads them; None where ``ds`` holds no activations.
+
+    ``points``: which of ``places`` are drawn. ``xy``: 16-bit coordinates, panel after panel, site by site. Every panel
+    is turned to the one before: along the steps of a site, and from site to site at the first step.
+    """
+    if not isinstance(ds, HasActivations):
+        return None
+    cells = len(grid.sites) * len(grid.axis.steps)
+    count = points_per_panel(cells, len(places))
+    chosen = np.unique(np.linspace(0, len(places) - 1, count).astype(np.int64))
+    drawn, held = [], []
+    above: Plane | None = None
+    for site in grid.sites:
+        before = above
+        for column, step in enumerate(grid.axis.steps):
+            panel = project(ds.rows(site, step, places[chosen]))
+            before = panel.points if before is None else aligned(panel.points, before)
+            above = before if column == 0 else above
+            drawn.append(_quantised(before))
+            held.append(round(panel.held, 3))
+    xy = base64.b64encode(np.stack(drawn).tobytes()).decode("ascii")
+    return {"points": [int(place) for place in chosen], "xy": xy, "held": held}
+
+
+def _quantised(points: Plane) -> NDArray[np.uint16]:
+    """Both axes on one scale, the centre in the middle."""
+    largest = float(np.abs(points).max(initial=0)) or 1.0
+    return np.round((points / largest + 1) / 2 * FULL_SCALE).astype("<u2")
+
+
+def served_panel(ds: HasActivations, site: str, step: int, places: NDArray[np.int64]) -> dict[str, Any]:
+    """One panel for a page that is served: ``xy`` as numbers in [-1, 1]."""
+    panel = project(ds.rows(site, step, places))
+    largest = float(np.abs(panel.points).max(initial=0)) or 1.0
+    return {"xy": np.round(panel.points / largest, 4).tolist(), "held": round(panel.held, 3)}
+
+
+def known_sites(grid: PropertyGrid, sites: Sequence[str]) -> bool:
+    """Whether every site of ``grid`` has activations."""
+    return set(grid.sites) <= set(sites)

@@ -1,0 +1,88 @@
+"""The samples that a page shows: prompts, labels, and their pictures as sheets of small tiles."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from outcrop.viz.gallery import data_uri
+from outcrop.viz.inputs import HasSamples
+
+MOST_SAMPLES = 2000
+TILES = (192, 128, 96, 64)  # pixels of a tile, the largest that fits
+SHEET_PIXELS = 1024
+MOST_PIXELS = 12_000_000  # of all tiles together: some 2 MB
+QUALITY = 82
+MOST_CLASSES = 24  # a column with more values is no label to colour by
+LONGEST_PROMPT = 400
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Tiles of ``tile`` pixels, ``across`` in a row and as many rows a sheet; ``uris`` are WebP pictures."""
+
+    tile: int
+    across: int
+    uris: tuple[str, ...]
+
+
+def choose_samples(ds: HasSamples) -> NDArray[np.int64]:
+    """Positions of at most ``MOST_SAMPLES`` samples, evenly spaced over the data set."""
+    count = len(ds.samples)
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_SAMPLES)).astype(np.int64))
+
+
+def sample_data(ds: HasSamples, places: NDArray[np.int64]) -> dict[str, Any]:
+    """Id, prompt, seed and labels of the samples at ``places``; of a label its classes and each sample's code."""
+    rows = ds.samples.iloc[places]
+    known = ds.labels.iloc[places]
+    return {
+        "ids": [str(sample) for sample in rows.index],
+        "prompts": [_cut(str(prompt)) for prompt in rows["prompt"]],
+        "seeds": [str(seed) for seed in rows["seed"]],
+        "labels": {str(name): _coded(known[name]) for name in known.columns if known[name].nunique() <= MOST_CLASSES},
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_PROMPT else f"{text[:LONGEST_PROMPT]}…"
+
+
+def _coded(values: pd.Series) -> dict[str, Any]:
+    codes, classes = pd.factorize(values.astype("string"), sort=True)
+    return {"classes": [str(name) for name in classes], "codes": [int(code) for code in codes]}
+
+
+def picture_sheets(ds: HasSamples, places: NDArray[np.int64]) -> Sheets | None:
+    """The pictures of the samples at ``places``, in their order; None for a data set without pictures."""
+    ids = [str(sample) for sample in ds.samples.index[places]]
+    if "image" not in ds.samples.columns or (ds.samples["image"].iloc[places].astype(str) == "").any():
+        return None
+    tile = _tile(ds.images(ids[:1])[0].size, len(ids))
+    across = SHEET_PIXELS // tile
+    uris = tuple(_sheet(ds, part, tile=tile, across=across) for part in _parts(ids, across * across))
+    return Sheets(tile, across, uris)
+
+
+def _tile(size: tuple[int, int], count: int) -> int:
+    fitting = [tile for tile in TILES if count * tile * tile <= MOST_PIXELS and tile <= max(size)]
+    return fitting[0] if fitting else TILES[-1]
+
+
+def _parts(ids: Sequence[str], length: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + length] for start in range(0, len(ids), length))
+
+
+def _sheet(ds: HasSamples, ids: Sequence[str], *, tile: int, across: int) -> str:
+    sheet = Image.new("RGB", (across * tile, -(-len(ids) // across) * tile), "white")
+    for place, image in enumerate(ds.images(ids)):
+        fitted = ImageOps.pad(image.convert("RGB"), (tile, tile), method=Image.Resampling.LANCZOS, color="white")
+        sheet.paste(fitted, (place % across * tile, place // across * tile))
+    buffer = BytesIO()
+    sheet.save(buffer, "WEBP", quality=QUALITY, method=4)
+    return data_uri(buffer.getvalue(), kind="image/webp")
