@@ -119,6 +119,7 @@ def planted():
     torch.manual_seed(0)
     return Sampler(Planted(), latent=(3, 4, 4), takes_prompts=True)
 '''
+PLANTED = Path(__file__).with_name("planted_models.py")
 FAMILIES = {"unet": "sd", "mmdit": "sd3", "flux": "flux", "dit": "pixart"}
 PIPELINES = FAMILIES | {"sdxl": "sdxl"}
 UNTOLD = {"decoder", "zoo_vae"}
@@ -204,11 +205,20 @@ def tiny_pipelines() -> Any:
 
 @pytest.fixture(scope="session")
 def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The name of the tiny model of a family; its weights are large enough for every site to matter."""
+    """The name of the tiny model of a family; its weights are large enough for every site to matter.
+
+    ``planted_FAMILY`` is that of ``planted_models.py``.
+    """
     folder = tmp_path_factory.mktemp("models")
     (folder / "modules.py").write_text(MODULES)
+    (folder / PLANTED.name).write_text(PLANTED.read_text())
 
     def name_of(family: str) -> str:
+        if family.startswith("planted_"):
+            told = family.removeprefix("planted_")
+            if told in PIPELINES:
+                name_of(told)
+            return f"python:{folder / PLANTED.name}:{told}"
         if family not in PIPELINES:
             return f"python:{folder / 'modules.py'}:{family}"
         if not (folder / family).exists():

@@ -64,6 +64,20 @@ def test_controls_of_the_same_cell_are_taken_off_pair_by_pair(new_outcomes: New,
     assert without["over_control"].isna().all()
 
 
+def test_a_cell_that_does_nothing_is_not_found_because_its_control_does(new_outcomes: New, reader: Classifier) -> None:
+    idle = CellInfo(intervention="patch", site="mid", window="0-9")
+    strong = idle.model_copy(update={"control": "random-site"})
+    outcomes = new_outcomes({}, cells=(idle, strong))
+    outcomes.images[len(outcomes.pairs) :] = outcomes.donors
+    found = rows(effects(outcomes, [reader]), "content").loc["mid"]
+    assert (found["effect"], found["over_control"]) == pytest.approx((0, -1))
+    assert found["q_value"] == 1
+    outcomes.images[: len(outcomes.pairs)] = outcomes.donors  # as much as its control
+    found = rows(effects(outcomes, [reader]), "content").loc["mid"]
+    assert (found["effect"], found["over_control"]) == pytest.approx((1, 0))
+    assert found["q_value"] == 1
+
+
 def test_nothing_is_found_where_nothing_was_planted(new_outcomes: New, reader: Classifier) -> None:
     claimed = 0
     for seed in range(12):
