@@ -31,7 +31,7 @@ def near_misses(name: str, known: Iterable[str], *, count: int = 4) -> str:
     return f" There are {listed}{more}."
 
 
-def did_you_mean(name: str, known: Iterable[str], *, count: int = 4) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, count: int = 4, cutoff: float = 0.4) -> str:
     """A sentence that names what comes nearest, starting with a space; empty if nothing comes near."""
-    close = difflib.get_close_matches(name.strip("*"), list(known), n=count, cutoff=0.4)
+    close = difflib.get_close_matches(name.strip("*"), list(known), n=count, cutoff=cutoff)
     return f" Did you mean {', '.join(repr(match) for match in close)}?" if close else ""

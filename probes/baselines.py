@@ -18,6 +18,16 @@ from outcrop.probes.features import Recording, feature_matrix
 
 ROLE = "baseline"
 Baseline = Literal["pixels", "words", "norms"]
+MADE_BY = {
+    "baseline.latent": "`outcrop capture --site baselines` beside the other sites: capture again",
+    "baseline.prompt": "`outcrop capture --site baselines` beside the other sites: capture again",
+    "untrained.*": "`outcrop capture --site untrained` beside the other sites: capture again",
+    "baseline.pixels": "`outcrop probe --baseline pixels` (ProbeSpec(baselines=('pixels',)))",
+    "baseline.words": "`outcrop probe --baseline words` (ProbeSpec(baselines=('words',)))",
+    "norm.*": "`outcrop probe --baseline norms` (ProbeSpec(baselines=('norms',)))",
+}
+"""How each baseline comes into a data set, or beside it."""
+
 PIXELS_ASIDE = 16
 """Pictures are averaged to this many cells a side."""
 

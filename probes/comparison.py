@@ -1,5 +1,6 @@
 """Does one site tell more than another? Paired tests on the same samples."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from outcrop.data.errors import InputError
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.permutation import adjusted
-from outcrop.probes.properties import IntArray
+from outcrop.probes.properties import REALISED, IntArray
 
 Float64Array = NDArray[np.float64]
 
@@ -62,8 +63,8 @@ def compare_properties(
     """Accuracy of property ``first`` less that of ``second`` at every cell, on the samples that have both labels.
 
     The use: ``content:oracle`` against ``content``, what the picture shows against what was asked for. Columns as of
-    :func:`compare_cells`. Properties with other numbers of classes are not on one scale. Raises :class:`InputError`
-    for a property that is not there.
+    :func:`compare_cells`. Raises :class:`InputError` for a property that is not there. Warns where the two are no
+    labels of one thing: accuracies of other classes are not on one scale, and their difference answers no question.
     """
     rows = []
     for name in (first, second):
@@ -72,6 +73,12 @@ def compare_properties(
             named = ", ".join(map(repr, frame["property"].unique()))
             raise InputError(f"The table has no property {name!r}. Properties: {named}.")
         rows.append(found)
+    if first.split(REALISED, maxsplit=1)[0] != second.split(REALISED, maxsplit=1)[0]:
+        warnings.warn(
+            f"compare_properties holds what pictures show against what was asked for ('content:oracle' and 'content'); "
+            f"{first!r} and {second!r} are different questions, and their accuracies are not on one scale.",
+            stacklevel=3,
+        )
     right = [outcomes.right[found] for found in rows]
     known = (right[0][0] != UNLABELLED) & (right[1][0] != UNLABELLED)
     apart = right[0][:, known].astype(np.float64) - right[1][:, known]

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.probes.design import stack_designs
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.plan import Plan, make_plan
 from outcrop.probes.softmax import BoolArray, TaskStack, predict_codes
@@ -116,12 +115,12 @@ def _carried(features: NDArray[np.float32], plan: Plan, own: BoolArray, *, value
     )
     splits = dataclasses.replace(plan.splits, folds=folds, inner=inner)
     strengths = choose_strengths(features, tasks, splits, strengths=plan.spec.strengths).strengths
-    problems, solution, rotations = fit_folds(features, tasks, splits, strengths=strengths)
-    tested = stack_designs(features, rotations, np.stack([fold.test for fold in folds]))
-    codes = predict_codes(solution @ tested.coordinates + problems.barrier[:, :, None], tasks)[:, 0]
     right = np.zeros(len(features), dtype=np.bool_)
-    for found, index, used in zip(codes, tested.rows, tested.used, strict=True):
-        right[index[used]] = found[used] == target.codes[index[used]]
+    for fitted in fit_folds(features, tasks, folds, strengths=strengths):
+        tested = fitted.tested(features)
+        codes = predict_codes(fitted.logits(tested), tasks)[:, 0]
+        for found, index, used in zip(codes, tested.rows, tested.used, strict=True):
+            right[index[used]] = found[used] == target.codes[index[used]]
     return right
 
 

@@ -1,6 +1,7 @@
 """Learning curves: how many samples a probe needs until a property is decodable."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
+from outcrop.probes.cells import Progress
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.logistic import cross_validate
 from outcrop.probes.plan import Plan, make_plan
+from outcrop.probes.progress import shown
 from outcrop.probes.properties import IntArray
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Fold, InnerFold, Splits, majority_accuracy
@@ -27,26 +30,41 @@ def learning_curve(
     step: int,
     shares: Sequence[float] = SHARES,
     spec: ProbeSpec | None = None,
+    progress: Progress | bool = False,
 ) -> pd.DataFrame:
     """Accuracy out of fold with a share of the groups of each training fold, whole groups at a time.
 
     The smaller shares are part of the larger ones; the test rows stay the same, and the strength is chosen again inside
     each share. Rows: ``share``, ``samples`` (training rows, mean over folds), ``accuracy``, ``low``, ``high``,
     ``chance``, ``majority``; :func:`samples_needed` reads off where it becomes decodable. Raises :class:`InputError`
-    for names that are not there and shares outside (0, 1].
+    for names that are not there and shares outside (0, 1]. ``progress`` as of :func:`outcrop.probes.probe`.
     """
     if not shares or not all(0 < share <= 1 for share in shares):
         raise InputError(f"shares must lie in (0, 1]. Got {tuple(shares)}.")
     asked = dataclasses.replace(spec or ProbeSpec(), properties=(property_name,), sites=(site,), steps=(step,))
     plan = make_plan(recording, asked)
     features = feature_matrix(recording, site, step=step)
-    return pd.DataFrame([_point(features, plan, share) for share in sorted(shares)])
+    points: list[dict[str, float]] = []
+    with shown(progress, title="learning curve", unit="shares") as update:
+        for share in sorted(shares):
+            points.append(_point(features, plan, share))
+            update(len(points), len(shares))
+    return pd.DataFrame(points)
 
 
 def samples_needed(curve: pd.DataFrame) -> int | None:
-    """The least number of training samples from which on the interval lies above majority and chance; None if none."""
+    """The least number of training samples from which on the interval lies above majority and chance; None if none.
+
+    Warns where the curve's first point is clear already: then it takes at most so many, and maybe far fewer.
+    """
     clear = (curve["low"] > curve[["majority", "chance"]].max(axis=1)).to_numpy()
     stays = np.flip(np.logical_and.accumulate(np.flip(clear)))
+    if stays.any() and stays[0]:
+        warnings.warn(
+            f"At most {int(curve['samples'].iloc[0])} samples are needed: the curve's first point is clear of chance "
+            f"already. Give learning_curve smaller shares to see where it begins.",
+            stacklevel=2,
+        )
     return int(curve["samples"].to_numpy()[np.argmax(stays)]) if stays.any() else None
 
 

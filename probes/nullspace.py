@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.probes.design import stack_designs
+from outcrop.probes.cells import Progress
 from outcrop.probes.erasure import EraserFitter
 from outcrop.probes.estimator import LinearProbe
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.plan import Plan, make_plan
+from outcrop.probes.progress import shown
 from outcrop.probes.properties import IntArray, Target
 from outcrop.probes.softmax import TaskStack, predict_codes
 from outcrop.probes.spec import ProbeSpec
@@ -42,6 +43,8 @@ def removed_directions(
     result: list[Float64Array] = []
     for _ in range(rounds):
         read = LinearProbe(C=strength, tol=1e-4).fit(left, codes).coef_.T
+        if read.shape[1] > 1:
+            read = read - read.mean(1, keepdims=True)  # classes differ in one direction fewer than there are classes
         fresh = read - removed @ (removed.T @ read)
         vectors, sizes, _ = np.linalg.svd(fresh, full_matrices=False)
         vectors = vectors[:, sizes > 1e-6 * max(float(sizes.max(initial=0)), np.finfo(np.float64).tiny)]
@@ -53,7 +56,7 @@ def removed_directions(
     return result
 
 
-def erasure_effect(
+def erasure_effect(  # noqa: PLR0913  # what to erase, where, in which ways, and who is told
     recording: Recording,
     property_name: str,
     *,
@@ -62,6 +65,7 @@ def erasure_effect(
     others: Sequence[str] = (),
     rounds: Sequence[int] = ROUNDS,
     spec: ProbeSpec | None = None,
+    progress: Progress | bool = False,
 ) -> pd.DataFrame:
     """Accuracy of ``property_name`` and ``others`` before and after ``property_name`` is erased.
 
@@ -69,7 +73,7 @@ def erasure_effect(
     chosen before; the test rows, of other groups, are erased by the same eraser. Rows: ``erased_by`` ("nothing",
     "leace", "inlp"), ``rounds``, ``directions`` removed (mean over folds), ``property``, ``accuracy``, ``low``,
     ``high``, ``majority``. An accuracy of the erased property above ``majority`` is what an eraser misses on new
-    groups. Raises :class:`InputError` for names that are not there.
+    groups. Raises :class:`InputError` for names that are not there. ``progress`` as of :func:`outcrop.probes.probe`.
     """
     names = (property_name, *(name for name in others if name != property_name))
     plan = make_plan(
@@ -81,13 +85,20 @@ def erasure_effect(
     strengths = choose_strengths(
         features, TaskStack.of(plan.targets), plan.splits, strengths=plan.spec.strengths
     ).strengths
-    changes = [_changes(features, plan.targets[0], fold.train, rounds=rounds) for fold in plan.splits.folds]
+    kinds = [("nothing", 0), ("leace", 0), *(("inlp", count) for count in rounds)]
+    changes: list[list[tuple[Change, int]]] = []
     parts = []
-    for number, (kind, count) in enumerate([("nothing", 0), ("leace", 0), *(("inlp", count) for count in rounds)]):
-        own = [change[number] for change in changes]
-        right = _hits(features, plan, [change for change, _ in own], strengths=strengths)
-        place = {"erased_by": kind, "rounds": count, "directions": float(np.mean([size for _, size in own]))}
-        parts += [place | _row(plan, target, right[t]) for t, target in enumerate(plan.targets)]
+    with shown(progress, title="erase", unit="fits") as update:
+        total = len(plan.splits.folds) + len(kinds)
+        for fold in plan.splits.folds:
+            changes.append(_changes(features, plan.targets[0], fold.train, rounds=rounds))
+            update(len(changes), total)
+        for number, (kind, count) in enumerate(kinds):
+            own = [change[number] for change in changes]
+            right = _hits(features, plan, [change for change, _ in own], strengths=strengths)
+            place = {"erased_by": kind, "rounds": count, "directions": float(np.mean([size for _, size in own]))}
+            parts += [place | _row(plan, target, right[t]) for t, target in enumerate(plan.targets)]
+            update(len(changes) + number + 1, total)
     return pd.DataFrame(parts)
 
 
@@ -121,11 +132,9 @@ def _hits(
     right = np.zeros((len(plan.targets), len(features)), dtype=np.bool_)
     for number, (fold, change) in enumerate(zip(plan.splits.folds, changes, strict=True)):
         erased = np.asarray(change(features), dtype=np.float32)
-        alone = dataclasses.replace(plan.splits, folds=(fold,))
-        problems, solution, rotations = fit_folds(erased, tasks, alone, strengths=strengths[[number]])
-        tested = stack_designs(erased, rotations, fold.test[None])
-        logits = solution @ tested.coordinates + problems.barrier[:, :, None]
-        right[:, fold.test] = predict_codes(logits, tasks)[0] == tasks.codes[:, fold.test]
+        (fitted,) = fit_folds(erased, tasks, (fold,), strengths=strengths[[number]])
+        codes = predict_codes(fitted.logits(fitted.tested(erased)), tasks)[0]
+        right[:, fold.test] = codes == tasks.codes[:, fold.test]
     return right
 
 

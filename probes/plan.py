@@ -1,24 +1,34 @@
 """A sweep that has been checked against its data set, before anything is fitted."""
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.data.patterns import match_names, near_misses
+from outcrop.data.patterns import did_you_mean, match_names, near_misses
 from outcrop.probes.advice import split_or_advise
+from outcrop.probes.baselines import MADE_BY
 from outcrop.probes.control import control_task
 from outcrop.probes.features import Recording
-from outcrop.probes.grouping import grouped_columns
+from outcrop.probes.grouping import UnsplittableError, grouped_columns
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.online import deal_portions
 from outcrop.probes.permutation import permuted_codes
-from outcrop.probes.properties import IntArray, Target, choose_targets, warn_if_aliased, warn_if_confounded
+from outcrop.probes.properties import (
+    IntArray,
+    Target,
+    categorical,
+    choose_targets,
+    warn_if_aliased,
+    warn_if_confounded,
+)
 from outcrop.probes.spec import ProbeSpec
-from outcrop.probes.splits import Splits
+from outcrop.probes.splits import Splits, make_splits
 
 Cell = tuple[str, int]
 """A site and a step."""
@@ -71,6 +81,8 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     """Resolve ``spec`` against the tables of ``recording`` and split the samples. Raises :class:`InputError`."""
     added = getattr(recording, "added", ())
     names = [name for name in recording.sites.index if name not in added]
+    for pattern in (*(spec.sites or ()), *([spec.given] if spec.given else ())):
+        _check_baseline(pattern, list(recording.sites.index))
     sites = [*match_names(spec.sites or ("*",), names, kind="Site"), *added]
     if spec.given is not None and spec.given not in recording.sites.index:
         raise InputError(
@@ -82,7 +94,7 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
         raise InputError(f"steps must be among {list(recording.steps.index)}. Got {absent} besides.")
     group_by = grouped_columns(recording.samples, spec.group_by)
     targets = choose_targets(recording.labels, properties=spec.properties, group_by=group_by)
-    splits = split_or_advise(recording.samples, targets, group_by=group_by, folds=spec.folds, seed=spec.seed)
+    splits = _split(recording, targets, group_by, spec)
     confounded = warn_if_confounded(targets)
     aliased = warn_if_aliased(targets, confounded=confounded)
     groups = splits.grouping.units[0].codes
@@ -95,6 +107,27 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
     permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
     portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
     return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
+
+
+def _split(recording: Recording, targets: Sequence[Target], group_by: Sequence[str], spec: ProbeSpec) -> Splits:
+    """Folds that do not depend on which properties are asked for, where these samples allow it."""
+    every = categorical(recording.labels, group_by=group_by)
+    named = {target.name for target in every}
+    balanced = (*every, *(target for target in targets if target.name not in named))
+    settings: dict[str, Any] = {"group_by": group_by, "folds": spec.folds, "seed": spec.seed}
+    try:
+        return make_splits(recording.samples, targets, balanced=balanced, **settings)
+    except UnsplittableError:
+        return split_or_advise(recording.samples, targets, **settings)
+
+
+def _check_baseline(name: str, there: Sequence[str]) -> None:
+    """Tell how a baseline that is not there is made; also where its name is nearly that of one."""
+    if fnmatch.filter(there, name) or did_you_mean(name, there, cutoff=0.8):
+        return
+    for known, made_by in MADE_BY.items():
+        if fnmatch.fnmatch(name, known) or did_you_mean(name, [known], cutoff=0.8):
+            raise InputError(f"This data set has no site {name!r}. {known} is made by {made_by}.")
 
 
 def _permuted(

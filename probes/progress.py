@@ -7,7 +7,7 @@ from outcrop.probes.cells import Progress
 
 
 @contextmanager
-def shown(progress: Progress | bool) -> Iterator[Progress]:  # noqa: FBT001 # a choice of who is told
+def shown(progress: Progress | bool, *, title: str = "probe", unit: str = "cells") -> Iterator[Progress]:  # noqa: FBT001 # a choice of who is told
     """``progress`` itself; for ``True`` a bar with the time left on standard error; for ``False`` nothing."""
     if not isinstance(progress, bool):
         yield progress
@@ -16,7 +16,7 @@ def shown(progress: Progress | bool) -> Iterator[Progress]:  # noqa: FBT001 # a 
     else:
         from tqdm import tqdm
 
-        with tqdm(desc="probe", unit=" cells", dynamic_ncols=True) as bar:
+        with tqdm(desc=title, unit=f" {unit}", dynamic_ncols=True) as bar:
 
             def advance(done: int, total: int) -> None:
                 if bar.total is None:

@@ -47,8 +47,7 @@ def choose_targets(
     Raises :class:`InputError` for a column that is missing or has one class, or where nothing is left.
     """
     if properties is None:
-        candidates = [encode(labels[name], name=str(name)) for name in labels.columns if name not in group_by]
-        targets = tuple(target for target in candidates if 2 <= len(target.classes) <= MOST_CLASSES)
+        targets = categorical(labels, group_by=group_by)
         if not targets:
             raise InputError(
                 f"No label column has 2 to {MOST_CLASSES} classes. Label columns: {_listed(labels)}. "
@@ -56,6 +55,12 @@ def choose_targets(
             )
         return targets
     return tuple(_named_target(labels, name) for name in properties)
+
+
+def categorical(labels: pd.DataFrame, *, group_by: Sequence[str] = ()) -> tuple[Target, ...]:
+    """Every label column with 2 to 50 classes that is not grouped by, encoded."""
+    candidates = [encode(labels[name], name=str(name)) for name in labels.columns if name not in group_by]
+    return tuple(target for target in candidates if 2 <= len(target.classes) <= MOST_CLASSES)
 
 
 def encode(values: pd.Series, *, name: str) -> Target:

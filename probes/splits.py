@@ -64,9 +64,15 @@ class Splits:
 
 
 def make_splits(
-    samples: pd.DataFrame, targets: Sequence[Target], *, group_by: Sequence[str], folds: int, seed: int
+    samples: pd.DataFrame,
+    targets: Sequence[Target],
+    *,
+    group_by: Sequence[str],
+    folds: int,
+    seed: int,
+    balanced: Sequence[Target] | None = None,
 ) -> Splits:
-    """Deal the groups of ``samples`` (n rows) to ``folds`` folds with the classes of ``targets`` in balance.
+    """Deal the groups of ``samples`` (n rows) to ``folds`` folds with the classes of ``balanced`` (``targets``) even.
 
     ``single``: one column implies all others, and its groups are dealt. ``components``: connected components of the
     columns' values are dealt. ``crossed``: the first column's groups are dealt, and training rows that share another
@@ -81,7 +87,7 @@ def make_splits(
     grouping = form_groups(samples, group_by=group_by, folds=folds)
     for unit, target in itertools.product(grouping.units, targets):
         _check_class_groups(unit, target, folds=folds)
-    dealt = [deal_groups(unit.codes, targets, folds=folds, seed=seed) for unit in grouping.units]
+    dealt = [deal_groups(unit.codes, balanced or targets, folds=folds, seed=seed) for unit in grouping.units]
     scheme, outer, places = _choose_scheme(grouping, dealt, targets, folds=folds)
     for number, fold in enumerate(outer):
         for target in targets:

@@ -17,6 +17,7 @@ from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.checkpoint import remove_unfinished
 from outcrop.probes.comparison import Outcomes, compare_cells, compare_properties
 from outcrop.probes.logistic import LinearWeights
+from outcrop.probes.summary import asked_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,7 +144,7 @@ class ProbeTable:
         return draw[kind](self, **settings)
 
     def to_text(self) -> str:
-        """The best cell of each property as text for a terminal."""
+        """The best cell of each property as text for a terminal, with what was asked for besides."""
         best = self.best()
         shown = pd.DataFrame({"property": best["property"], "best site": best["site"], "step": best["step"]})
         shown["noise"] = best["noise"].map("{:.0f}".format)
@@ -153,13 +154,13 @@ class ProbeTable:
             shown[name] = best[name].map("{:.3f}".format)
         for kind, values in self.baselines().items():
             shown[str(kind)] = values.map("{:.3f}".format)
-        first = self.frame.iloc[0]
-        cells = int((self.frame["role"] != BASELINE).sum()) // len(best)
-        return (
-            f"{shown.to_string(index=False)}\n"
-            f"Highest of {cells} cells per property (optimistic); {first['n']} samples, "
-            f"never sharing {_and(self.provenance['splits']['kept_apart'])} between training and test."
-        )
+        return "\n".join([shown.to_string(index=False), *asked_lines(self.frame, best), self._caption(len(best))])
+
+    def _caption(self, properties: int) -> str:
+        cells = int((self.frame["role"] != BASELINE).sum()) // properties
+        which = f"Highest of {cells} cells per property (optimistic)" if cells > 1 else "One cell per property"
+        first, apart = self.frame.iloc[0], _and(self.provenance["splits"]["kept_apart"])
+        return f"{which}; {first['n']} samples, never sharing {apart} between training and test."
 
     def save(self, folder: str | Path) -> None:
         """Write probes.parquet, weights.safetensors, probes.json and outcomes.safetensors into ``folder``, each

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from outcrop.data.errors import InputError
-from outcrop.probes.design import Rotation
+from outcrop.probes.cells import Progress
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.plan import Cell, Plan, make_plan
+from outcrop.probes.progress import shown
 from outcrop.probes.properties import Target
 from outcrop.probes.softmax import BoolArray, FloatArray, TaskStack
 from outcrop.probes.spec import ProbeSpec
@@ -19,7 +20,12 @@ from outcrop.probes.usable import fit_folds
 
 
 def transfer_matrix(
-    recording: Recording, property_name: str, cells: Sequence[Cell], *, spec: ProbeSpec | None = None
+    recording: Recording,
+    property_name: str,
+    cells: Sequence[Cell],
+    *,
+    spec: ProbeSpec | None = None,
+    progress: Progress | bool = False,
 ) -> pd.DataFrame:
     """Accuracy of the probe of each of ``cells`` (site, step) at each other one, out of fold.
 
@@ -27,6 +33,7 @@ def transfer_matrix(
     cell is standardised by its own training rows, so that what has to agree are the directions and not the offsets.
     High everywhere: the property is written alike at all of ``cells``; high on the diagonal alone: each cell writes it
     in its own way. ``spec`` gives folds, groups, strengths and intervals; its properties, sites and steps are not used.
+    ``progress`` as of :func:`outcrop.probes.probe`: cells fitted, then cells tested.
 
     Rows: ``site``, ``step`` of the fit, ``tested_site``, ``tested_step``, ``accuracy``, ``low``, ``high``. Raises
     :class:`InputError` for cells, or a property, that are not there, and for cells of different widths.
@@ -43,7 +50,15 @@ def transfer_matrix(
         steps=tuple(dict.fromkeys(step for _, step in cells)),
     )
     plan = make_plan(recording, asked)
-    readers = [_fit(feature_matrix(recording, site, step=step), plan) for site, step in cells]
+    with shown(progress, title="transfer") as update:
+        return _matrix(recording, plan, cells, update)
+
+
+def _matrix(recording: Recording, plan: Plan, cells: Sequence[Cell], update: Progress) -> pd.DataFrame:
+    readers: list[_Reader] = []
+    for site, step in cells:
+        readers.append(_fit(feature_matrix(recording, site, step=step), plan))
+        update(len(readers), 2 * len(cells))
     widths = {cell: reader.width for cell, reader in zip(cells, readers, strict=True)}
     if len(set(widths.values())) > 1:
         raise InputError(f"Cells between which probes are carried must have one width. Got {widths}.")
@@ -52,6 +67,7 @@ def transfer_matrix(
         features = feature_matrix(recording, tested[0], step=tested[1])
         right = np.stack([_hits(features, plan, reader, own.scales) for reader in readers])
         parts.append(_rows(cells, right, plan).assign(tested_site=tested[0], tested_step=tested[1]))
+        update(len(cells) + len(parts), 2 * len(cells))
     order = {cell: number for number, cell in enumerate(cells)}
     frame = pd.concat(parts, ignore_index=True)
     frame["fitted"] = [order[cell] for cell in zip(frame["site"], frame["step"], strict=True)]
@@ -75,14 +91,13 @@ class _Reader:
 def _fit(features: FloatArray, plan: Plan) -> _Reader:
     tasks = TaskStack.of(plan.targets)
     choice = choose_strengths(features, tasks, plan.splits, strengths=plan.spec.strengths)
-    _, solution, rotations = fit_folds(features, tasks, plan.splits, strengths=choice.strengths)
-    coef = np.stack([_unrotated(own, rotation) for own, rotation in zip(solution, rotations, strict=True)])
-    scales = tuple((rotation.mean, rotation.inverse_scale) for rotation in rotations)
-    return _Reader(coef, solution[:, :, -1], scales)
-
-
-def _unrotated(solution: FloatArray, rotation: Rotation) -> FloatArray:
-    return np.asarray(solution[:, : len(rotation.spectrum)] @ rotation.basis.T)
+    coef, intercept, scales = [], [], []
+    for fitted in fit_folds(features, tasks, plan.splits.folds, strengths=choice.strengths):
+        for own, rotation in zip(fitted.solution, fitted.rotations, strict=True):
+            coef.append(own[:, : len(rotation.spectrum)] @ rotation.basis.T)
+            intercept.append(own[:, -1])
+            scales.append((rotation.mean, rotation.inverse_scale))
+    return _Reader(np.stack(coef), np.stack(intercept), tuple(scales))
 
 
 def _hits(

@@ -6,19 +6,20 @@ arXiv:2109.09234; V-information: Xu et al. 2020, arXiv:2002.10689), both out of 
 tell nothing more still have to be fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.design import Rotation, fit_rotation, stack_designs
+from outcrop.probes.design import FoldDesigns, Rotation, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import minimise
 from outcrop.probes.logistic import FIT_RULE
 from outcrop.probes.metrics import LEAST_PROBABILITY
 from outcrop.probes.problems import Problems, pose
 from outcrop.probes.properties import Target
 from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, probabilities
-from outcrop.probes.splits import Splits
-from outcrop.probes.strengths import choose_strengths
+from outcrop.probes.splits import Fold, Splits
+from outcrop.probes.strengths import batch_of_designs, choose_strengths
 
 
 def surprises(
@@ -31,26 +32,51 @@ def surprises(
     tasks = TaskStack.of(targets)
     losses = choose_strengths(features, tasks, splits, strengths=strengths).losses
     chosen = np.asarray(sorted(strengths))[losses.argmin(2)]
-    problems, solution, rotations = fit_folds(features, tasks, splits, strengths=chosen)
-    tested = stack_designs(features, rotations, np.stack([fold.test for fold in splits.folds]))
-    shares = probabilities(solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
-    own = np.maximum(shares.reshape(-1)[tasks.label_index(tested.rows)].astype(np.float64), LEAST_PROBABILITY)
-    counted = tasks.known(tested.rows) & tested.used[:, None]
     result = np.zeros((len(targets), len(features)))
-    for bits, index, used in zip(np.where(counted, -np.log2(own), 0), tested.rows, tested.used, strict=True):
-        result[:, index[used]] = bits[:, used]
+    for fitted in fit_folds(features, tasks, splits.folds, strengths=chosen):
+        tested = fitted.tested(features)
+        shares = probabilities(fitted.logits(tested), tasks)
+        own = np.maximum(shares.reshape(-1)[tasks.label_index(tested.rows)].astype(np.float64), LEAST_PROBABILITY)
+        counted = tasks.known(tested.rows) & tested.used[:, None]
+        for bits, index, used in zip(np.where(counted, -np.log2(own), 0), tested.rows, tested.used, strict=True):
+            result[:, index[used]] = bits[:, used]
     return result
 
 
+@dataclass(frozen=True)
+class FittedFolds:
+    """Probes of some outer folds: what was solved, the weights (f, c, r + 1) and the rotation of each fold."""
+
+    folds: Sequence[Fold]
+    problems: Problems
+    solution: FloatArray
+    rotations: Sequence[Rotation]
+
+    def tested(self, features: FloatArray) -> FoldDesigns:
+        """The test rows of ``features`` (n, d) in the coordinates of each fold."""
+        return stack_designs(features, self.rotations, np.stack([fold.test for fold in self.folds]))
+
+    def logits(self, tested: FoldDesigns) -> FloatArray:
+        """(f, c, m), of rows as of :meth:`tested`."""
+        return np.asarray(self.solution @ tested.coordinates + self.problems.barrier[:, :, None])
+
+
 def fit_folds(
-    features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Float64Array
-) -> tuple[Problems, FloatArray, list[Rotation]]:
-    """Fit all tasks on each outer fold's training rows at ``strengths`` (f, t): problems, weights and rotations."""
-    rows = np.stack([fold.train for fold in splits.folds])
-    rotations = [fit_rotation(features[train]) for train in rows]
-    problems = pose(stack_designs(features, rotations, rows), tasks, strengths=strengths)
-    solution = minimise(problems, problems.start_at_frequencies(), rule=FIT_RULE).solution
-    return problems, solution, rotations
+    features: FloatArray, tasks: TaskStack, folds: Sequence[Fold], *, strengths: Float64Array
+) -> Iterator[FittedFolds]:
+    """Fit all tasks on each fold's training rows at ``strengths`` (f, t), as many folds at once as are small together.
+
+    A batch is let go before the next is built, if the caller does so: large folds are in memory one by one.
+    """
+    batch = batch_of_designs(features)
+    for first in range(0, len(folds), batch):
+        own = folds[first : first + batch]
+        rotations, designs = rotated_designs(features, np.stack([fold.train for fold in own]))
+        problems = pose(designs, tasks, strengths=strengths[first : first + batch])
+        del designs
+        solution = minimise(problems, problems.start_at_frequencies(), rule=FIT_RULE).solution
+        yield FittedFolds(own, problems, solution, rotations)
+        del problems, solution, rotations
 
 
 def frequency_surprises(targets: Sequence[Target], splits: Splits) -> Float64Array:

@@ -191,17 +191,21 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--property", "properties", multiple=True, help="Label column (default: every one with 2 to 50 classes).")
 @click.option("--site", "sites", multiple=True, help="Glob over site names (default: all).")
 @click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
-@click.option("--group-by", multiple=True, help="Sample columns that training and test never share.")
-@click.option("--folds", type=int)
+@click.option(
+    "--group-by",
+    multiple=True,
+    help="Column of which training and test share no value, or 'A * B' (may be repeated; default: template, seed).",
+)
+@click.option("--folds", type=int, help="Parts that are tested in turn, from 3 on (default: 5).")
 @click.option("--permutations", type=int, help="Refits with permuted labels, for p-values (default: none).")
 @click.option(
     "--baseline", "baselines", multiple=True, help="Rows beside the sites: pixels, words, norms (may be repeated)."
 )
 @click.option("--given", help="Measure what each site adds to this one, in bits: baseline.prompt, baseline.words, ...")
 @click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Of folds, control tasks, permutations and resampling (default: 0).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the best cell of each property as JSON, all columns.")
 def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls.
 

@@ -48,6 +48,9 @@ def test_baselines_are_rows_that_do_not_compete(recording) -> None:
         ({"baselines": ("pixel",)}, r"baselines must be among pixels, words, norms. Got 'pixel'"),
         ({"baselines": ("pixels",)}, r"'pixels' needs the pictures"),
         ({"given": "midd"}, r"given names 'midd', which is no site. Did you mean 'mid'"),
+        ({"given": "baseline.prompt"}, r"no site 'baseline.prompt'. .* is made by `outcrop capture --site baselines`"),
+        ({"given": "basline.words"}, r"no site 'basline.words'. baseline.words is made by `outcrop probe --baseline"),
+        ({"sites": ("untrained.mid",)}, r"no site 'untrained.mid'. .* made by `outcrop capture --site untrained`"),
     ],
 )
 def test_baselines_that_cannot_be_had_are_refused(recording, settings: dict[str, object], message: str) -> None:

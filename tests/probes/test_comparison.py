@@ -94,3 +94,5 @@ def test_what_is_shown_against_what_was_asked_for(recording) -> None:
     assert found.loc[("mid", 1), "difference"] == pytest.approx(expected)
     with pytest.raises(InputError, match=r"no property 'colour'. Properties: 'content'"):
         table.compare_properties("colour", "content")
+    with pytest.warns(UserWarning, match="'content' and 'style' are different questions"):
+        table.compare_properties("content", "style")

@@ -21,7 +21,8 @@ def test_a_curve_rises_where_a_property_stands_and_is_flat_where_not(new_recordi
     there = learning_curve(made, "content", site="mid", step=1, shares=(0.1, 0.3, 1.0), spec=BRIEF)
     assert there["samples"].tolist() == pytest.approx([38, 115, 384], abs=14)
     assert (there["accuracy"].diff().dropna() > 0).all()
-    assert samples_needed(there) is not None
+    with pytest.warns(UserWarning, match="At most 40 samples"):
+        assert samples_needed(there) == 40
     nowhere = learning_curve(made, "content", site="up.1", step=0, shares=(0.1, 1.0), spec=BRIEF)
     assert nowhere["accuracy"].max() < 0.45
     assert samples_needed(nowhere.assign(low=0.2)) is None
@@ -30,6 +31,12 @@ def test_a_curve_rises_where_a_property_stands_and_is_flat_where_not(new_recordi
 def test_the_least_number_is_that_from_which_on_it_stays_clear() -> None:
     curve = pd.DataFrame({"samples": [10, 20, 40, 80], "low": [0.6, 0.2, 0.6, 0.7], "majority": 0.5, "chance": 0.3})
     assert samples_needed(curve) == 40
+
+
+def test_a_curve_that_begins_clear_of_chance_gives_an_upper_bound() -> None:
+    curve = pd.DataFrame({"samples": [25, 50], "low": [0.6, 0.7], "majority": 0.5, "chance": 0.3})
+    with pytest.warns(UserWarning, match=r"At most 25 samples.*smaller shares"):
+        assert samples_needed(curve) == 25
 
 
 def test_smaller_shares_are_part_of_larger_ones_and_tests_stay() -> None:

@@ -43,3 +43,19 @@ def test_an_erased_property_is_gone_on_new_groups_and_another_stays(recording) -
     assert own.loc[("inlp", 3), "directions"] > own.loc[("inlp", 1), "directions"] >= 2
     with pytest.raises(InputError, match=r"rounds must be counts from 1 on. Got \(0,\)"):
         erasure_effect(recording, "content", site="mid", step=1, rounds=(0,), spec=BRIEF)
+
+
+def test_a_round_takes_one_direction_fewer_than_there_are_classes() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=400)
+    x = (rng.standard_normal((400, 40)) + rng.standard_normal((4, 40))[codes]).astype(np.float32)
+    assert [basis.shape[1] for basis in removed_directions(x, codes, rounds=3)] == [3, 6, 9]
+    two = [basis.shape[1] for basis in removed_directions(x, codes % 2, rounds=3)]
+    assert two == [1, 2, 3]
+
+
+def test_whoever_waits_is_told_how_far_it_is(recording) -> None:
+    calls: list[tuple[int, int]] = []
+    tell = lambda done, total: calls.append((done, total))  # noqa: E731
+    erasure_effect(recording, "content", site="mid", step=1, rounds=(1,), spec=BRIEF, progress=tell)
+    assert calls == [(done, 8) for done in range(1, 9)]

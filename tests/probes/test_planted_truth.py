@@ -108,10 +108,16 @@ def test_where_nothing_was_planted_accuracies_are_those_of_chance(of_nothing: li
 
 
 def test_what_was_planted_is_found_there_and_nowhere_else(new_recording: Callable) -> None:
+    """The false share is small on average over tables; a single table may hold several, as its cells are alike."""
     tables = sweeps(new_recording, strength=1.2)
     found = float(np.mean([claims(table)["planted"].any() for table in tables]))
-    false = float(np.mean([(~claims(table)["planted"]).sum() / max(len(claims(table)), 1) for table in tables]))
+    wrong = np.array([(~claims(table)["planted"]).sum() for table in tables])
+    false = float(np.mean(wrong / [max(len(claims(table)), 1) for table in tables]))
+    strict = np.array([(table["q_value_dependent"] <= LEVEL) & ~table["planted"] for table in tables]).any(1)
     print(f"planted cell found in {found:.1%}; of the claims {false:.1%} are false")
+    print(
+        f"{(wrong > 0).mean():.1%} of the tables claim a false cell, at most {wrong.max()}; {strict.mean():.1%} by BY"
+    )
     assert found > 0.9
     assert false <= (LEVEL if WHOLE else LEVEL + 3 * error(LEVEL, COUNT))
 

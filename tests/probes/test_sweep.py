@@ -125,6 +125,15 @@ def test_labels_that_can_be_read_cost_fewer_bits(recording) -> None:
     np.testing.assert_allclose(frame["code_length"] * frame["compression"], np.log2(frame["classes"]))
 
 
+def test_a_property_scores_the_same_alone_and_beside_others(recording) -> None:
+    spec = {"group_by": ("template",), "sites": ("mid",), "steps": (1,), "strengths": (0.1,), "bootstraps": 50}
+    both = probe(recording, spec=ProbeSpec(**spec)).frame.set_index("property")
+    for name in ("content", "style"):
+        alone = probe(recording, spec=ProbeSpec(properties=(name,), **spec)).frame.set_index("property")
+        for column in ("accuracy", "low", "high", "control", "majority"):
+            assert alone.loc[name, column] == pytest.approx(both.loc[name, column], abs=1e-9)
+
+
 def test_progress_counts_cells(recording) -> None:
     calls: list[tuple[int, int]] = []
     spec = ProbeSpec(group_by=("template",), sites=("up.*",), steps=(0, 2), strengths=(0.1,), bootstraps=20)

@@ -44,6 +44,28 @@ def test_the_best_cell_is_the_planted_one(table: ProbeTable) -> None:
     assert "never sharing template, prompt or image between training and test" in text
 
 
+def test_what_was_asked_for_is_told_beside_the_accuracy(recording) -> None:
+    """``style`` is made a property of its template, which has no p-value."""
+    recording.labels["style"] = pd.factorize(recording.samples["template"])[0] % 3
+    asked = {"permutations": 39, "code_length": True, "given": "up.1", "strengths": (0.1,), "controls": 1}
+    spec = ProbeSpec(group_by=("template",), sites=("mid", "up.1"), steps=(1,), bootstraps=50, folds=3, **asked)
+    found = probe(recording, spec=spec)
+    text, best = found.to_text(), found.best().iloc[0]
+    for name in ("p_value", "q_value", "q_value_dependent", "code_length", "compression", "given_bits", "adds"):
+        assert name in text
+    assert f"{best['p_value']:.4f}" in text
+    assert f"{best['adds_low']:.3f} to {best['adds_high']:.3f}" in text
+    assert "content: q_value <= 0.05 in 1 of 2 cells" in text
+    assert "style: no p-values, as groups determine it" in text
+
+
+def test_one_cell_is_not_the_highest_of_many(recording) -> None:
+    spec = ProbeSpec(group_by=("template",), sites=("mid",), steps=(1,), bootstraps=50, strengths=(0.1,))
+    text = probe(recording, spec=spec).to_text()
+    assert "One cell per property; 240 samples" in text
+    assert "q_value" not in text
+
+
 def test_provenance_states_what_was_grouped(table: ProbeTable) -> None:
     assert table.provenance["splits"]["scheme"] == "single"
     assert table.provenance["splits"]["kept_apart"] == ["template", "prompt", "image"]

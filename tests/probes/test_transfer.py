@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import outcrop.probes.strengths
 from outcrop.data.errors import InputError
 from outcrop.probes.sweep import ProbeSpec, probe
 from outcrop.probes.transfer import transfer_matrix
@@ -64,3 +65,18 @@ def test_cells_that_cannot_be_compared_are_named(planted, cells: list[tuple[str,
     planted.arrays["down.0", 0] = np.random.default_rng(0).standard_normal((240, 8))
     with pytest.raises(InputError, match=message):
         transfer_matrix(planted, "content", cells, spec=SPEC)
+
+
+def test_whoever_waits_is_told_how_far_it_is(planted) -> None:
+    calls: list[tuple[int, int]] = []
+    transfer_matrix(planted, "content", CELLS, spec=SPEC, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 6) for done in range(1, 7)]
+
+
+def test_folds_are_held_one_by_one_where_they_are_large(planted) -> None:
+    """What is fitted does not depend on how many folds are in memory at once."""
+    together = transfer_matrix(planted, "content", CELLS[:2], spec=SPEC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcrop.probes.strengths, "DESIGN_BYTES", 1)
+        apart = transfer_matrix(planted, "content", CELLS[:2], spec=SPEC)
+    assert (together["accuracy"] - apart["accuracy"]).abs().max() < 0.01
