@@ -158,8 +158,8 @@ def _resampling(bootstraps: int | None) -> str:
 def _strengths(frame: pd.DataFrame) -> str:
     if "strength" not in frame.columns or not frame["strength"].notna().any():
         return ""
-    low, high = float(frame["strength"].min()), float(frame["strength"].max())
-    return f" (C = {low:.3g})" if low == high else f" (median C between {low:.3g} and {high:.3g})"
+    low, high = (f"{float(f'{end:.3g}'):g}" for end in (frame["strength"].min(), frame["strength"].max()))
+    return f" (C = {low})" if low == high else f" (median C between {low} and {high})"
 
 
 def _count(frame: pd.DataFrame, column: str) -> str:

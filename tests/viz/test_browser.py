@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outcrop.viz.labels import number
 from outcrop.viz.report import write_report
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ class Visit:
             (self.frame["property"] == name) & (self.frame["order"] == row) & (self.frame["step"] == column)
         ]
         return own.iloc[0]
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +122,11 @@ def test_hovering_a_cell_tells_its_numbers(report: Visit) -> None:
     assert "480" in told
 
 
+def test_the_page_rounds_numbers_as_the_figures_do(report: Visit) -> None:
+    values = [0, 0.125, 0.375, 0.625, 0.875, 0.015, 0.035, 0.97, 1, -0.125, -0.001]
+    assert report.page.evaluate("(values) => values.map(number)", values) == [number(value) for value in values]
+
+
 def test_a_click_opens_the_cell_with_its_plane_and_its_pictures(report: Visit) -> None:
     report.page.mouse.click(*report.cell("Style", 5, 1))
     dialog = report.page.locator("dialog[open]")
@@ -153,11 +155,11 @@ def test_the_keyboard_reaches_every_cell(report: Visit) -> None:
         keys.press("ArrowUp")
     keys.press("Home")
     seen = set()
-    for row in range(7):
+    for _row in range(7):
         for column in range(4):
             seen.add(report.page.locator(".tip strong").inner_text())
             keys.press("ArrowRight" if column < 3 else "Home")
-        assert report.page.locator(".unseen").inner_text().count("accuracy") == 1 or row
+        assert report.page.locator(".unseen").inner_text().count("accuracy") == 1
         keys.press("ArrowDown")
     assert len(seen) == 28
     keys.press("Enter")

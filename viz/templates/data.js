@@ -24,10 +24,11 @@ function element(tag, attributes = {}, ...children) {
 
 const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// .97 for 0.97, as in the figures.
+// .97 for 0.97, as in the figures: what lies midway (odd eighths only) goes to the even digit, .12 for 0.125.
 function number(value) {
   if (value === null || value === undefined) return "–";
-  const text = Math.abs(value).toFixed(2);
+  const midway = Math.abs(8 * value) % 2 === 1;
+  const text = (midway ? Math.round(50 * Math.abs(value)) / 50 : Math.abs(value)).toFixed(2);
   const sign = value < 0 && Number(text) !== 0 ? "−" : "";
   return sign + (text.startsWith("0") ? text.slice(1) : text);
 }
