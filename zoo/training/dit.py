@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--images", type=int, default=24_000, help="training pictures to render")
-    parser.add_argument("--steps", type=int, default=8_800, help="steps of 48 pictures")
+    parser.add_argument("--steps", type=int, default=14_000, help="steps of 48 pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -122,7 +122,7 @@ def main() -> None:
     torch.manual_seed(options.seed + 11)
     pipeline = build_dit(load_autoencoder(), build_tokenizer(seed=options.seed))
     teach_words(pipeline.text_encoder, pipeline.tokenizer, trainer, stage="dit-text")
-    schedule = Schedule(options.steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998, decay_from=0.5)
+    schedule = Schedule(options.steps, rate=1.2e-3, matrix_rate=0.01, ema=0.998, decay_from=0.63)
     train_dit(pipeline, latents, prompts, trainer, schedule)
     pipeline.vae.register_to_config(_name_or_path="outcrop:unet")  # in place of the path that it was loaded from
     pipeline.to(torch.float16).save_pretrained(options.out / "models" / "dit", safe_serialization=True)

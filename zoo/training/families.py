@@ -20,8 +20,7 @@ ABOUT = {
         "labels are those of `outcrop:unet` (docs/models/unet.md).",
         "training": "The text encoder learns to predict the labels from the prompt alone, then the transformer is "
         "trained together with it (v-prediction, Muon and AdamW, averaged weights).",
-        "limits": "Discs, squares and rings are often drawn as one another, so that content falls short of the .85 "
-        "that was aimed at; training was ended for want of time, with the loss still falling.",
+        "limits": "Discs and squares are its weak contents. Training ended with the loss still falling.",
     },
     "gan": {
         "what": "A style-based generator (Karras et al. 2019, 2020): a mapping network turns the latent into one "
