@@ -170,7 +170,10 @@ def _reduced_shape(site: Site, reduction: str) -> tuple[int, ...]:
 
     blank = torch.empty((1, *site.shape), device="meta")
     own = baselines.reduction_of(site, Reduction.parse(reduction))
-    return tuple(site.reduce(own, blank).shape[1:])
+    try:
+        return tuple(site.reduce(own, blank).shape[1:])
+    except InputError as error:
+        raise InputError(f"Site {site.name!r}: {error}") from None
 
 
 def _check_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -17,6 +17,7 @@ from outcrop.capture.run import capture
 from outcrop.capture.sites import select_sites
 from outcrop.capture.source import open_source
 from outcrop.capture.spec import parse_spec
+from outcrop.data.errors import InputError
 from outcrop.data.samples import Sample
 
 WIDTH = 16
@@ -351,3 +352,13 @@ def test_a_second_prediction_of_flux_is_told_from_the_first(folder: Callable[[st
         values = ds.activations("single_transformer_blocks.0", step=step)
         np.testing.assert_allclose(values[:, 1], seen[2 * step], rtol=1e-5)
         np.testing.assert_allclose(values[:, 0], seen[2 * step + 1], rtol=1e-5)
+
+
+def test_a_site_that_cannot_be_reduced_as_asked_is_named(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    fields = {"model": str(folder("flux")), "prompts": {"texts": ["a disc"]}, "reduction": "grid:2", "steps": 2}
+    fields |= {"height": 16, "width": 16, "sites": ["blocks"]}
+    with pytest.raises(InputError, match=r"Site 'transformer_blocks\.0\.text': grid:K needs a map"):
+        capture(
+            parse_spec(fields | {"height": 16, "width": 16, "sites": ["blocks"]}, where="the test"), tmp_path / "ds"
+        )
+    assert not (tmp_path / "ds").exists()
