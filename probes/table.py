@@ -22,7 +22,7 @@ from outcrop.probes.summary import asked_lines
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Plot = Literal["heatmap", "profiles", "steps"]
+Plot = Literal["heatmap", "profiles", "steps", "selectivity", "heads"]
 
 FORMAT = 1
 FRAME, WEIGHTS, PROVENANCE = "probes.parquet", "weights.safetensors", "probes.json"
@@ -127,10 +127,12 @@ class ProbeTable:
         return dataset.reindex(order)
 
     def plot(self, kind: Plot = "heatmap", **settings: Any) -> "Figure":
-        """Draw the table: a "heatmap" over sites and steps, "profiles" over depth, or "steps" over the noise level.
+        """Draw the table: a "heatmap" over sites and steps, "profiles" over depth, "steps" over the noise level,
+        "selectivity" against accuracy, or attention "heads".
 
-        ``settings`` are those of :func:`outcrop.viz.plot_heatmap`, ``plot_profiles`` and ``plot_steps``: ``properties``
-        and the like. Raises :class:`InputError` for another kind.
+        ``settings`` are those of :func:`outcrop.viz.plot_heatmap`, ``plot_profiles``, ``plot_steps``,
+        ``plot_selectivity`` and ``plot_head_map``: ``properties`` and the like. Raises :class:`InputError` for another
+        kind.
         """
         from outcrop import viz
 
@@ -138,6 +140,8 @@ class ProbeTable:
             "heatmap": viz.plot_heatmap,
             "profiles": viz.plot_profiles,
             "steps": viz.plot_steps,
+            "selectivity": viz.plot_selectivity,
+            "heads": viz.plot_head_map,
         }
         if kind not in draw:
             raise InputError(f"kind must be one of {', '.join(draw)}. Got {kind!r}.")

@@ -119,8 +119,8 @@ def _layout(atlas: Atlas, rows: Sequence[str], columns: Sequence[int], groups: S
     left = EDGE + min(widest, WIDEST_NAME) + 0.1
     width = max(LEAST_WIDTH, left + len(columns) * (PANEL + GAP) - GAP + RIGHT)
     entry = 0.32 + max((style.text_width(group.name, size=style.SMALL_SIZE) for group in groups), default=0.0)
-    key_columns = max(1, min(int((width - 2 * EDGE) / entry), len(groups)))
-    key_lines = -(-len(groups) // key_columns) if groups else 2
+    key_lines = -(-len(groups) // max(1, int((width - 2 * EDGE) / entry))) if groups else 2
+    key_columns = max(1, -(-len(groups) // key_lines))
     skipped = len(rows) < len(atlas.sites) or len(columns) < len(atlas.steps)
     note = labels.atlas_footnote(
         atlas.spec.method, samples=len(atlas.samples), neighbours=atlas.spec.neighbours, part=skipped

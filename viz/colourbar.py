@@ -1,4 +1,4 @@
-"""The colour bar of one property: from chance to the most that is possible, with the majority level marked."""
+"""Colour bars: of one property, from chance to the most that is possible, and from 0 to 1."""
 
 import matplotlib as mpl
 import numpy as np
@@ -45,3 +45,14 @@ def _mark_majority(axes: Axes, grid: PropertyGrid) -> None:
         xycoords=axes.get_xaxis_transform(), xytext=(4 if rightwards else -4, 1.0), textcoords="offset points",
         va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
     )  # fmt: skip
+
+
+def draw_unit_scale(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+    """A scale from 0 to 1 in ``box`` (fractions of the figure)."""
+    axes = figure.add_axes(box, label="scale")
+    scale = ScalarMappable(Normalize(0, 1), mpl.colormaps[style.COLOUR_MAP])
+    bar = figure.colorbar(scale, cax=axes, orientation="horizontal")
+    bar.outline.set_visible(False)
+    bar.set_ticks([0, 0.5, 1], labels=["0", ".5", "1"])
+    axes.tick_params(length=2, labelsize=style.SMALL_SIZE, pad=1.5)
+    return axes

@@ -11,7 +11,8 @@ from outcrop.data.errors import InputError
 
 Array = NDArray[np.float64]
 Value = Literal["accuracy", "selectivity"]
-StepKind = Literal["noise", "timestep", "step"]
+StepKind = Literal["noise", "timestep", "step", "head"]
+"""What the columns of a grid are: steps on one of three scales, or the heads of attentions."""
 
 INTERVALS: dict[Value, tuple[str, str]] = {
     "accuracy": ("low", "high"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +17,7 @@ from outcrop.viz import labels, style
 from outcrop.viz.colourbar import draw_colour_bar
 from outcrop.viz.grid import PropertyGrid, StepAxis, Value, property_grid
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
+from outcrop.viz.rows import Rows, draw_rows, measure_rows, part_boundaries
 
 HEADER = 1.15  # inches above a panel: title, best cell, colour bar
 GAP = 0.28  # inches between panels
@@ -26,16 +26,14 @@ TALL = 45  # from this many sites on, the steps are labelled above the panel as 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Sizes in inches of the figure, a panel and the margins; size of site labels in points; lines of the footnote."""
+    """Sizes in inches of the figure, a panel and the margins; the names of the rows; lines of the footnote."""
 
     width: float
     height: float
     panel_width: float
     panel_height: float
-    left: float
     bottom: float
-    group_width: float
-    label_size: float
+    rows: Rows
     notes: tuple[str, ...]
 
     def box(self, left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
@@ -43,7 +41,7 @@ class _Layout:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
     def panel_left(self, index: int) -> float:
-        return self.left + index * (self.panel_width + GAP)
+        return self.rows.left + index * (self.panel_width + GAP)
 
 
 def plot_heatmap(
@@ -58,36 +56,36 @@ def plot_heatmap(
     """
     frame = read_frame(table)
     grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
-    names = labels.short_site_names(grids[0].sites)
+    return draw_grids(grids, confidence=confidence_of(table))
+
+
+def draw_grids(grids: Sequence[PropertyGrid], *, confidence: float | None) -> Figure:
+    """``grids`` of the same sites and columns side by side, as :func:`plot_heatmap` says."""
     with style.figure_style():
-        layout = _layout(grids, names, confidence=confidence_of(table))
+        layout = _layout(grids, confidence=confidence)
         figure = Figure(figsize=(layout.width, layout.height))
         for index, grid in enumerate(grids):
             axes = _panel(figure, grid, layout, index=index)
-            _header(figure, grid, names, layout, index=index)
+            _header(figure, grid, layout, index=index)
             if index == 0:
-                _site_labels(axes, grid.sites, names, layout)
+                draw_rows(axes, layout.rows, width=layout.panel_width, height=layout.panel_height)
         _footer(figure, grids[0].axis, layout)
     return figure
 
 
-def _layout(grids: Sequence[PropertyGrid], names: dict[str, str], *, confidence: float | None) -> _Layout:
+def _layout(grids: Sequence[PropertyGrid], *, confidence: float | None) -> _Layout:
     sites, steps = len(grids[0].sites), len(grids[0].axis.steps)
     row = float(np.clip(6.0 / sites, 0.105, 0.24))
     panel_height = max(0.3, min(sites * row, 18.0))
     panel_width = float(np.clip(steps * 0.14, 2.35 if len(grids) > 1 else 3.3, 4.5))
-    label_size = style.SMALL_SIZE if row > 0.13 else style.TINY_SIZE
-    label_width = max(style.text_width(name, size=label_size) for name in names.values())
-    groups = {labels.site_group(site) for site in grids[0].sites}
-    group_width = max(style.text_width(group, size=style.TEXT_SIZE, bold=True) for group in groups)
-    left = 0.12 + group_width + 0.16 * bool(group_width) + label_width + 0.12
-    width = left + len(grids) * panel_width + (len(grids) - 1) * GAP + 0.15
+    rows = measure_rows(grids[0].sites, height=row)
+    width = rows.left + len(grids) * panel_width + (len(grids) - 1) * GAP + 0.15
     missing = any(not np.isfinite(grid.values).all() for grid in grids)
     note = labels.heatmap_footnote(grids[0].value, confidence=confidence, missing=missing)
     notes = tuple(style.wrap(note, size=style.SMALL_SIZE, width=width - 0.24))
     bottom = 0.7 + 0.13 * len(notes)
     height = bottom + panel_height + HEADER + (0.16 if sites > TALL else 0)
-    return _Layout(width, height, panel_width, panel_height, left, bottom, group_width, label_size, notes)
+    return _Layout(width, height, panel_width, panel_height, bottom, rows, notes)
 
 
 def _panel(figure: Figure, grid: PropertyGrid, layout: _Layout, *, index: int) -> Axes:
@@ -100,7 +98,7 @@ def _panel(figure: Figure, grid: PropertyGrid, layout: _Layout, *, index: int) -
     )  # fmt: skip
     _mark_unclear(axes, grid, layout)
     _mark_best(axes, grid)
-    for boundary in _boundaries(grid.sites):
+    for boundary in part_boundaries(grid.sites):
         axes.axhline(boundary, color="white", linewidth=1.8)
     _step_ticks(axes, grid.axis, layout, above=len(grid.sites) > TALL)
     axes.set_yticks([])
@@ -144,12 +142,6 @@ def _mark_best(axes: Axes, grid: PropertyGrid) -> None:
     )  # fmt: skip
 
 
-def _boundaries(sites: Sequence[str]) -> list[float]:
-    """Where, between two rows, one part of the network ends and the next begins."""
-    groups = [labels.site_group(site) for site in sites]
-    return [i + 0.5 for i, (a, b) in enumerate(pairwise(groups)) if a != b]
-
-
 def _step_ticks(axes: Axes, axis: StepAxis, layout: _Layout, *, above: bool) -> None:
     texts = labels.step_ticks(axis)
     widest = max(style.text_width(text, size=style.SMALL_SIZE) for text in texts)
@@ -158,7 +150,7 @@ def _step_ticks(axes: Axes, axis: StepAxis, layout: _Layout, *, above: bool) -> 
     axes.tick_params(axis="x", top=above, labeltop=above, length=2)
 
 
-def _header(figure: Figure, grid: PropertyGrid, names: dict[str, str], layout: _Layout, *, index: int) -> None:
+def _header(figure: Figure, grid: PropertyGrid, layout: _Layout, *, index: int) -> None:
     """Title, best cell and colour bar above a panel."""
     left = layout.panel_left(index)
 
@@ -167,38 +159,15 @@ def _header(figure: Figure, grid: PropertyGrid, names: dict[str, str], layout: _
 
     title = style.fit_text(labels.property_title(grid.name), size=style.TITLE_SIZE, width=0.9 * layout.panel_width)
     write(0.24, title, fontsize=style.TITLE_SIZE, fontweight="bold")
-    for inches_down, line in zip((0.40, 0.53), labels.best_lines(grid, names), strict=True):
+    for inches_down, line in zip((0.40, 0.53), labels.best_lines(grid, layout.rows.names), strict=True):
         text = style.fit_text(line, size=style.SMALL_SIZE, width=layout.panel_width)
         write(inches_down, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
     draw_colour_bar(figure, grid, box=layout.box(left, layout.height - 0.82, layout.panel_width, 0.08))
 
 
-def _site_labels(axes: Axes, sites: Sequence[str], names: dict[str, str], layout: _Layout) -> None:
-    """Names of the rows, and of the parts of the network with a bracket beside them."""
-    room = int(layout.panel_height / (layout.label_size * 1.2 / 72))
-    shown = style.thin(len(sites), room=room)
-    axes.set_yticks(shown, [names[sites[i]] for i in shown], fontsize=layout.label_size)
-    axes.tick_params(axis="y", length=0, pad=3)
-    bracket = -(layout.left - 0.12 - layout.group_width - 0.08) / layout.panel_width
-    position = 0
-    for group, members in groupby(sites, key=labels.site_group):
-        count = len(list(members))
-        if group:
-            ends = (position - 0.35, position + count - 0.65)
-            axes.plot(
-                (bracket, bracket), ends, transform=axes.get_yaxis_transform(), color=style.RULE, linewidth=1.2,
-                clip_on=False, label=f"group {group}",
-            )  # fmt: skip
-            axes.text(
-                bracket - 0.06 / layout.panel_width, position + (count - 1) / 2, group, ha="right",
-                va="center_baseline", transform=axes.get_yaxis_transform(), fontsize=style.TEXT_SIZE, fontweight="bold",
-            )  # fmt: skip
-        position += count
-
-
 def _footer(figure: Figure, axis: StepAxis, layout: _Layout) -> None:
     """The name of the step axis, and the footnote."""
-    middle = (layout.left + layout.width - 0.15) / 2 / layout.width
+    middle = (layout.rows.left + layout.width - 0.15) / 2 / layout.width
     figure.text(middle, (layout.bottom - 0.39) / layout.height, labels.STEP_NAMES[axis.kind], ha="center")
     for line, text in enumerate(reversed(layout.notes)):
         figure.text(

@@ -22,14 +22,16 @@ STEP_NAMES: dict[StepKind, str] = {
     "noise": "noise level (100 = pure noise, 0 = finished image)",
     "timestep": "timestep of the scheduler (noisy to clean)",
     "step": "step (in the order of generation)",
+    "head": "head of the attention",
 }
-STEP_WORDS: dict[StepKind, str] = {"noise": "noise", "timestep": "timestep", "step": "step"}
+STEP_WORDS: dict[StepKind, str] = {"noise": "noise", "timestep": "timestep", "step": "step", "head": "head"}
 STEP_GUIDES: dict[StepKind, str] = {
     "noise": "The generator starts from pure noise (noise level 100) and removes it step by step until the image is "
     "finished (0).",
     "timestep": "The generator starts from noise (high timesteps) and removes it step by step until the image is "
     "finished (timestep 0).",
     "step": "Steps are counted in the order in which the generator takes them.",
+    "head": "Heads are counted as the model has them; a head of one attention has nothing to do with that of another.",
 }
 GLOSSARY = {
     "down": "the first half, which condenses the image",
@@ -54,11 +56,28 @@ NO_DIFFERENCE = "all alike"
 DECODABLE = "decodable (0 chance, 1 all)"
 CAUSAL = "effect (0 none, 1 all)"
 DOSE = "dose"
+SIGNIFICANT = 0.05
+WINDOWS = "steps of the window, noisy to clean"
+DONOR, RECEIVER = "A (donor)", "B (receiver)"
+INTERVENTIONS_TITLE = "What became of B"
+PICTURE = "picture"
+SITE, FIRST_MODEL, OTHER_MODEL = "site", "site of the first", "site of the second"
+MEASURES = {
+    "cka": "Alignment of sites (CKA)",
+    "rbf-cka": "Alignment of sites (CKA, Gaussian kernel)",
+    "mutual-knn": "Alignment of sites (shared neighbours)",
+    "rsa": "Alignment of sites (RSA)",
+    "procrustes": "Alignment of sites (Procrustes)",
+    "svcca": "Alignment of sites (SVCCA)",
+}
 TRAINING_SAMPLES = "training samples"
 LEARNING_TITLE = "How many samples it takes"
 TRANSFER_TITLE = "Probes carried over"
 FITTED_AT = "fitted at"
 TESTED_AT = "tested at"
+ACCURACY = "accuracy of the probe"
+SELECTIVITY = "selectivity"
+DEPTH = "depth of the site (0 input, 1 output)"
 AGREEMENT_NOTE = (
     "A mark is a site; lines: intervals. Dotted: from where on a value counts. A site is undecided where an interval "
     "reaches across a dotted line."
@@ -118,6 +137,55 @@ def atlas_footnote(method: Method, *, samples: int, neighbours: int, part: bool)
     if method != "pca":
         text += " The sizes of groups and the distances between them mean little."
     return text + (" Of the sites and steps of the atlas, evenly spaced ones are shown." if part else "")
+
+
+def window(name: str) -> str:
+    """``0–3`` for the window ``0-3``, ``5`` for ``5-5``."""
+    first, _, last = name.partition("-")
+    return first if first == last else f"{first}–{last}"
+
+
+def steps_of(name: str) -> str:
+    """``steps 0–3`` for the window ``0-3``."""
+    text = window(name)
+    return f"steps {text}" if "–" in text else f"step {text}"
+
+
+def dose(value: float) -> str:
+    """``dose 2``."""
+    return f"{DOSE} {value:g}"
+
+
+def effect_footnote(*, written: bool, absent: bool) -> str:
+    """What colours, numbers and dots of a map of effects mean."""
+    text = "How far pictures go from B to A through what is changed at the site in those steps, less what luck gives. "
+    text += "Bold" if written else "Dot"
+    text += f": above 0 beyond chance, over all cells of the table (q ≤ {number(SIGNIFICANT)}). Controls are not shown."
+    return text + (" Grey: not tried, or cannot be read." if absent else "")
+
+
+def intervention_footnote(*, bars: bool, part: bool) -> str:
+    """What the pictures and bars of an intervention grid are."""
+    text = "A and B: as the model makes them. The others: B, made while the site named above is changed. "
+    if bars:
+        text += (
+            "Bars, in the order of the key: how far the picture went from B (empty) to A (full), as it is read; none "
+        )
+        text += "where A and B do not differ, or cannot be read. "
+    return text + ("Of the cells of the study, evenly spaced ones are shown." if part else "")
+
+
+def word_map_footnote(*, sites: int, steps: int) -> str:
+    """What the colours of a word map mean."""
+    return (
+        "Colour: the share of its attention that each place pays to the word, from the least to the most that any pays "
+        f"(below each map); mean over {sites} sites and {steps} steps. Where a model looks is not yet what it uses."
+    )
+
+
+def shares(low: float, high: float) -> str:
+    """``.02 to .12 of attention``."""
+    return f"{number(low)} to {number(high)} of attention"
 
 
 def property_title(name: str) -> str:
@@ -192,6 +260,16 @@ def profile_footnote(*, confidence: float | None) -> str:
         f"Solid: accuracy of the probe, with its {interval_name(confidence)}. Dashed: the same on the control task "
         "(random labels). Triangles on the right edge: chance and majority level."
     )
+
+
+def selectivity_footnote(*, confidence: float | None, intervals: bool, named: bool) -> str:
+    """What marks and lines of selectivity against accuracy mean."""
+    lines = f"; lines: {interval_name(confidence)}s" if intervals else ""
+    text = (
+        f"A mark is a site at a step{lines}. Dotted: chance, and what selectivity would be with the control at chance: "
+    )
+    text += "the further below, the more the probe also learns random labels."
+    return text + (" Named: the most selective sites, hence slightly optimistic." if named else "")
 
 
 def steps_footnote(*, confidence: float | None) -> str:

@@ -2,17 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels
+from outcrop.viz.matrix import Matrix, draw_matrix
 
 COLUMNS = ("site", "step", "tested_site", "tested_step", "accuracy")
-CELL = 0.34  # inches; less for many cells
-LARGEST = 6.0  # inches a side
-TOP, RIGHT = 0.4, 0.85
-WRITTEN = 16  # up to so many cells a side, the numbers stand in them
 
 
 def plot_transfer(frame: pd.DataFrame, *, chance: float, title: str = "") -> Figure:
@@ -23,22 +19,8 @@ def plot_transfer(frame: pd.DataFrame, *, chance: float, title: str = "") -> Fig
     """
     values, cells = _square(frame)
     names = _names(cells)
-    side = min(CELL * len(cells), LARGEST)
-    margin = 0.5 + max(style.text_width(name, size=style.SMALL_SIZE) for name in names)
-    width, height = margin + side + RIGHT, TOP + side + margin
-    with style.figure_style():
-        figure = Figure(figsize=(max(width, 3.0), height))
-        width = float(figure.get_figwidth())
-        axes = figure.add_axes((margin / width, margin / height, side / width, side / height), label="transfer")
-        image = axes.imshow(np.ma.masked_invalid(values), cmap=style.COLOUR_MAP, vmin=chance, vmax=1)
-        _dress(axes, values, names, chance=chance)
-        axes.set_title(title or labels.TRANSFER_TITLE, loc="left", fontweight="bold")
-        bar = figure.add_axes(((margin + side + 0.12) / width, margin / height, 0.09 / width, side / height))
-        ticks = [chance, (1 + chance) / 2, 1.0]
-        scale = figure.colorbar(image, cax=bar, ticks=ticks)
-        scale.set_ticklabels([f"{labels.CHANCE} {labels.number(chance)}", *map(labels.number, ticks[1:])])
-        scale.outline.set_visible(False)
-    return figure
+    matrix = Matrix(values, names, names, labels.FITTED_AT, labels.TESTED_AT, low=chance, low_name=labels.CHANCE)
+    return draw_matrix(matrix, title=title or labels.TRANSFER_TITLE, name="transfer")
 
 
 def _square(frame: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, int]]]:
@@ -67,21 +49,3 @@ def _names(cells: list[tuple[str, int]]) -> list[str]:
     if len({step for _, step in cells}) == 1:
         return [short[site] for site, _ in cells]
     return [f"{short[site]}, step {step}" for site, step in cells]
-
-
-def _dress(axes: Axes, values: np.ndarray, names: list[str], *, chance: float) -> None:
-    shown = style.thin(len(names), room=40)
-    axes.set_xticks(shown, [names[at] for at in shown], rotation=90)
-    axes.set_yticks(shown, [names[at] for at in shown])
-    axes.tick_params(length=0)
-    axes.set(xlabel=labels.TESTED_AT, ylabel=labels.FITTED_AT)
-    axes.spines[:].set_visible(False)
-    if len(names) > WRITTEN:
-        return
-    for (row, column), value in np.ndenumerate(values):
-        ink = "white" if value < chance + 0.6 * (1 - chance) else style.INK
-        weight = "bold" if row == column else "normal"
-        axes.text(
-            column, row, labels.number(value), ha="center", va="center", fontsize=style.TINY_SIZE, color=ink,
-            fontweight=weight,
-        )  # fmt: skip

@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_named(table: ProbeTable, tmp_path: Path) -> None
         ProbeTable.load(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["heatmap", "profiles", "steps"])
+@pytest.mark.parametrize("kind", ["heatmap", "profiles", "steps", "selectivity"])
 def test_it_draws_itself(table: ProbeTable, kind: str) -> None:
     figure = table.plot(kind, properties=["content"])
     assert figure.axes
@@ -94,7 +94,7 @@ def test_it_draws_itself(table: ProbeTable, kind: str) -> None:
 
 
 def test_a_kind_of_figure_that_is_none_is_named(table: ProbeTable) -> None:
-    with pytest.raises(InputError, match=r"heatmap, profiles, steps\. Got 'pie'"):
+    with pytest.raises(InputError, match=r"heatmap, profiles, steps, selectivity, heads\. Got 'pie'"):
         table.plot("pie")
 
 

@@ -1,0 +1,48 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from outcrop.data.errors import InputError
+from outcrop.viz.alignment import plot_alignment
+
+SITES = ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0"]
+
+
+def test_values_stand_in_the_order_of_the_sites_on_a_scale_from_nothing_to_one() -> None:
+    values = np.linspace(-0.1, 1, 16).reshape(4, 4)
+    axes = plot_alignment(values, SITES).axes[0]
+    (image,) = axes.images
+    assert (np.asarray(image.get_array()) == values).all()
+    assert image.get_clim() == (0, 1)
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["down 0", "down 1", "mid", "up 0"]
+    assert {text.get_text() for text in axes.texts if text.get_fontweight() == "bold"} == {"−.10", ".27", ".63", "1.00"}
+    assert sorted(float(line.get_ydata()[0]) for line in axes.lines[:2]) == [1.5, 2.5]  # parts of the network
+    assert axes.get_title(loc="left") == "Alignment of sites (CKA)"
+
+
+def test_two_models_have_names_of_their_own_and_no_diagonal() -> None:
+    axes = plot_alignment(
+        np.full((4, 2), 0.5), SITES, ["transformer_blocks.0", "transformer_blocks.1"], measure="rsa"
+    ).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["block 0", "block 1"]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("site of the first", "site of the second")
+    assert {text.get_fontweight() for text in axes.texts} == {"normal"}
+
+
+@pytest.mark.parametrize("count", [17, 60, 140])
+def test_many_sites_have_no_numbers_and_names_that_do_not_touch(count: int) -> None:
+    figure = plot_alignment(np.eye(count), [f"transformer_blocks.{k}" for k in range(count)])
+    axes = figure.axes[0]
+    assert not axes.texts
+    figure.canvas.draw()
+    boxes = [tick.get_window_extent() for tick in axes.get_yticklabels()]
+    assert all(not a.overlaps(b) for a, b in pairwise(boxes))
+    assert max(figure.get_size_inches()) < 9
+
+
+def test_names_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match=r"4 sites with 4; got an array of shape \(3, 4\)"):
+        plot_alignment(np.ones((3, 4)), SITES)
+    with pytest.raises(InputError, match="must be one of cka"):
+        plot_alignment(np.eye(4), SITES, measure="ckna")
