@@ -1,5 +1,6 @@
 # make help      lists the targets.
 # make VENV=DIR  puts the virtual environment elsewhere; PYTHON=FILE names the interpreter it is made from.
+# make JOBS=4    runs the tests in four processes (two unless told otherwise).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,6 +8,7 @@ BIN := $(VENV)/bin
 SITE := $(VENV)/wheel
 FREE_GB ?= 8
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -61,8 +63,17 @@ $(TEST_STAMP):
 demo: $(DEMO_STAMP) ## make the environment, then generate, record, probe and report on the shipped model
 	@"$(BIN)/outcrop" demo
 
+define pytest
+OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+endef
+
+# mypy and sphinx take a core each; what a target says is shown when it is done, not line by line among the others'.
+TOGETHER := --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .PHONY: test
-test: lint types wheel layers docs unit ## everything that CI runs: linters, types, import order, documentation, tests of the built wheel
+test: $(TEST_STAMP) ## everything that CI runs: linters, types, import order, documentation, tests of the built wheel
+	@$(MAKE) $(TOGETHER) lint types layers docs
+	$(pytest)
 
 .PHONY: lint
 lint: $(TEST_STAMP)
@@ -95,7 +106,7 @@ docs: $(TEST_STAMP) ## build the documentation into build/docs; every warning is
 
 .PHONY: unit
 unit: wheel
-	OUTCROP_TEST_WHEEL=1 "$(SITE)/bin/python" -P -m pytest $(PYTEST_ARGS)
+	$(pytest)
 
 .PHONY: test-faults
 test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCROP_KILLS=200), and compare what they resume to
