@@ -87,6 +87,8 @@ HEATMAP_TITLE = "Where and when"
 PROFILES_TITLE = "Along the network"
 STEPS_TITLE = "On the way from noise to image"
 ARCHITECTURE_TITLE = "In the model"
+EFFECTS_TITLE = "What is caused where"
+AGREEMENT_TITLE = "Decodable against causal"
 PICTURE_TITLES = (ARCHITECTURE_TITLE, HEATMAP_TITLE, PROFILES_TITLE, STEPS_TITLE)
 
 _WORDS = {

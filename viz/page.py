@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from outcrop.data.errors import InputError
 
-SCRIPTS = ("data.js", "tip.js", "heatmap.js", "panel.js", "cell.js", "page.js")
+SCRIPTS = ("data.js", "tip.js", "heatmap.js", "panel.js", "cell.js", "effect.js", "page.js")
 """The parts of the page's script, in the order in which they are joined."""
 
 

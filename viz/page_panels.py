@@ -1,7 +1,6 @@
 """Panels of a page: at each site and step, the samples as points of a plane."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,10 +9,15 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # no stubs
 
+from outcrop.viz.embedding.atlas import Atlas
 from outcrop.viz.grid import PropertyGrid
 from outcrop.viz.inputs import HasSamples
+from outcrop.viz.labels import number
 
 Plane = NDArray[np.float64]
+PCA_NOTE = (
+    "Position: the first two principal components of the standardised activations, which hold {:.0%} of the variance."
+)
 MOST_BYTES = 2_000_000  # of all panels of one data set, before base64
 FEWEST_POINTS = 120
 MOST_POINTS = 500
@@ -71,29 +75,43 @@ def points_per_panel(cells: int, samples: int) -> int:
     return min(samples, MOST_POINTS, room)
 
 
-def panel_data(ds: HasSamples, grid: PropertyGrid, places: NDArray[np.int64]) -> dict[str, Any] | None:
+def panel_data(
+    ds: HasSamples, grid: PropertyGrid, places: NDArray[np.int64], atlas: Atlas | None = None
+) -> dict[str, Any] | None:
     """Panels of all cells of ``grid`` as the script reads them; None where ``ds`` holds no activations.
 
-    ``points``: which of ``places`` are drawn. ``xy``: 16-bit coordinates, panel after panel, site by site. Every panel
-    is turned to the one before: along the steps of a site, and from site to site at the first step.
+    ``points``: which of ``places`` are drawn. ``xy``: 16-bit coordinates, panel after panel, site by site; ``notes``
+    says of each what it shows. Where ``atlas``, whose samples are those at ``places``, has a panel, that is shown;
+    every other one is turned to the one before: along the steps of a site, and from site to site at the first step.
     """
     if not isinstance(ds, HasActivations):
         return None
     cells = len(grid.sites) * len(grid.axis.steps)
     count = points_per_panel(cells, len(places))
     chosen = np.unique(np.linspace(0, len(places) - 1, count).astype(np.int64))
-    drawn, held = [], []
+    drawn, notes = [], []
     above: Plane | None = None
     for site in grid.sites:
         before = above
         for column, step in enumerate(grid.axis.steps):
+            if atlas is not None and site in atlas.sites and step in atlas.steps:
+                drawn.append(_quantised(atlas.at(site, step)[chosen].astype(np.float64)))
+                notes.append(atlas_note(atlas, site, step))
+                continue
             panel = project(ds.rows(site, step, places[chosen]))
             before = panel.points if before is None else aligned(panel.points, before)
             above = before if column == 0 else above
             drawn.append(_quantised(before))
-            held.append(round(panel.held, 3))
+            notes.append(PCA_NOTE.format(panel.held))
     xy = base64.b64encode(np.stack(drawn).tobytes()).decode("ascii")
-    return {"points": [int(place) for place in chosen], "xy": xy, "held": held}
+    return {"points": [int(place) for place in chosen], "xy": xy, "notes": notes}
+
+
+def atlas_note(atlas: Atlas, site: str, step: int) -> str:
+    """What a panel of the atlas shows, and how far it can be trusted."""
+    trust = float(atlas.trustworthiness[atlas.place(site, step)])
+    name = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}[atlas.spec.method]
+    return f"Position: {name}, trustworthiness {number(trust)}. Distances between clusters in it mean little."
 
 
 def _quantised(points: Plane) -> NDArray[np.uint16]:
@@ -103,12 +121,7 @@ def _quantised(points: Plane) -> NDArray[np.uint16]:
 
 
 def served_panel(ds: HasActivations, site: str, step: int, places: NDArray[np.int64]) -> dict[str, Any]:
-    """One panel for a page that is served: ``xy`` as numbers in [-1, 1]."""
+    """One panel for a page that is served: ``xy`` (sample, 2) as numbers in [-1, 1], and its note."""
     panel = project(ds.rows(site, step, places))
     largest = float(np.abs(panel.points).max(initial=0)) or 1.0
-    return {"xy": np.round(panel.points / largest, 4).tolist(), "held": round(panel.held, 3)}
-
-
-def known_sites(grid: PropertyGrid, sites: Sequence[str]) -> bool:
-    """Whether every site of ``grid`` has activations."""
-    return set(grid.sites) <= set(sites)
+    return {"xy": np.round(panel.points / largest, 4).tolist(), "note": PCA_NOTE.format(panel.held)}

@@ -1,9 +1,9 @@
 """The samples that a page shows: prompts, labels, and their pictures as sheets of small tiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 
 from outcrop.viz.gallery import data_uri
 from outcrop.viz.inputs import HasSamples
+
+T = TypeVar("T")
 
 MOST_SAMPLES = 2000
 TILES = (192, 128, 96, 64)  # pixels of a tile, the largest that fits
@@ -64,9 +66,19 @@ def picture_sheets(ds: HasSamples, places: NDArray[np.int64]) -> Sheets | None:
     if "image" not in ds.samples.columns or (ds.samples["image"].iloc[places].astype(str) == "").any():
         return None
     tile = _tile(ds.images(ids[:1])[0].size, len(ids))
+    parts = _parts(ids, (SHEET_PIXELS // tile) ** 2)
+    return _sheets((ds.images(part) for part in parts), tile)
+
+
+def make_sheets(pictures: Sequence[Image.Image]) -> Sheets:
+    """``pictures``, at least one, as tiles in their order."""
+    tile = _tile(pictures[0].size, len(pictures))
+    return _sheets(_parts(pictures, (SHEET_PIXELS // tile) ** 2), tile)
+
+
+def _sheets(parts: Iterable[Sequence[Image.Image]], tile: int) -> Sheets:
     across = SHEET_PIXELS // tile
-    uris = tuple(_sheet(ds, part, tile=tile, across=across) for part in _parts(ids, across * across))
-    return Sheets(tile, across, uris)
+    return Sheets(tile, across, tuple(_sheet(part, tile=tile, across=across) for part in parts))
 
 
 def _tile(size: tuple[int, int], count: int) -> int:
@@ -74,13 +86,13 @@ def _tile(size: tuple[int, int], count: int) -> int:
     return fitting[0] if fitting else TILES[-1]
 
 
-def _parts(ids: Sequence[str], length: int) -> Iterator[Sequence[str]]:
-    return (ids[start : start + length] for start in range(0, len(ids), length))
+def _parts(items: Sequence[T], length: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + length] for start in range(0, len(items), length))
 
 
-def _sheet(ds: HasSamples, ids: Sequence[str], *, tile: int, across: int) -> str:
-    sheet = Image.new("RGB", (across * tile, -(-len(ids) // across) * tile), "white")
-    for place, image in enumerate(ds.images(ids)):
+def _sheet(pictures: Sequence[Image.Image], *, tile: int, across: int) -> str:
+    sheet = Image.new("RGB", (across * tile, -(-len(pictures) // across) * tile), "white")
+    for place, image in enumerate(pictures):
         fitted = ImageOps.pad(image.convert("RGB"), (tile, tile), method=Image.Resampling.LANCZOS, color="white")
         sheet.paste(fitted, (place % across * tile, place // across * tile))
     buffer = BytesIO()

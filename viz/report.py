@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError, StorageError
-from outcrop.viz import labels, report_tables, sentences
+from outcrop.viz import labels, report_effects, report_tables, sentences
+from outcrop.viz.embedding.atlas import Atlas
 from outcrop.viz.gallery import gallery
 from outcrop.viz.grid import PropertyGrid, property_grid
 from outcrop.viz.inputs import HasFrame, HasSamples, choose_properties, confidence_of, read_frame, settings
@@ -22,17 +23,23 @@ from outcrop.viz.page import as_json, page_assets, read_template
 from outcrop.viz.page_cells import cell_data, example_data
 from outcrop.viz.page_panels import panel_data
 from outcrop.viz.page_samples import Sheets, choose_samples, picture_sheets, sample_data
+from outcrop.viz.report_effects import HasEffects, HasStudy
 from outcrop.viz.report_figures import probe_pictures
-
-PANEL_NOTE = "position: the first two principal components of the standardised activations."
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One data set of a report, with the table of its probes."""
+    """One data set of a report, with the table of its probes, and what else is known of the model.
+
+    ``effects`` of interventions on the model, the ``study`` they were read from, for its pictures; ``atlas``: maps of
+    the samples to show instead of principal components, where it has them.
+    """
 
     ds: HasSamples
     table: HasFrame | pd.DataFrame
+    effects: HasEffects | None = None
+    study: HasStudy | None = None
+    atlas: Atlas | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -49,22 +56,40 @@ class Exhibit:
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
-        """Positions of the samples that the page shows."""
-        return choose_samples(self.ds)
+        """Positions of the samples that the page shows. Raises ``InputError`` for an atlas of another data set."""
+        if self.atlas is None:
+            return choose_samples(self.ds)
+        if self.atlas.dataset != self.ds.uuid:
+            raise InputError(f"expected an atlas of the data set {self.ds.uuid}; got one of {self.atlas.dataset}.")
+        places = self.ds.samples.index.get_indexer(list(self.atlas.sample_ids)).astype(np.int64)
+        if (places < 0).any():
+            raise InputError("expected an atlas of samples that are in the data set; some are not. Make it anew.")
+        return places
 
     @property
     def title(self) -> str:
         return str(getattr(self.ds, "name", "") or self.ds.info.model)
 
 
-def write_report(ds: HasSamples, table: HasFrame | pd.DataFrame, out: str | Path) -> Path:
+def write_report(
+    ds: HasSamples,
+    table: HasFrame | pd.DataFrame,
+    out: str | Path,
+    *,
+    effects: HasEffects | None = None,
+    study: HasStudy | None = None,
+    atlas: Atlas | None = None,
+) -> Path:
     """Write the report on ``table`` to ``out``: one HTML file that needs no network; returns its path.
+
+    ``effects`` of interventions add what is caused where, ``study`` the pictures they were read from; ``atlas`` maps
+    of the samples in place of principal components.
 
     The answer stands first, then the data set, figures, heatmaps whose cells open, example images of ``ds`` with their
     prompts, the best sites, methods, caveats and provenance. Everything that comes from data is escaped. Raises
     ``InputError`` for a table without the needed columns and ``StorageError`` when the file cannot be written.
     """
-    return write_exhibits([Exhibit(ds, table)], out)
+    return write_exhibits([Exhibit(ds, table, effects, study, atlas)], out)
 
 
 def write_exhibits(exhibits: Sequence[Exhibit], out: str | Path) -> Path:
@@ -97,6 +122,7 @@ def render_exhibits(exhibits: Sequence[Exhibit]) -> str:
         raise InputError("expected at least one data set to report on; got none.")
     sheets: list[str] = []
     data = [_page_data(exhibit, sheets) for exhibit in exhibits]
+    sections = [_section(exhibit) for exhibit in exhibits]
     names = list(dict.fromkeys(grid.name for exhibit in exhibits for grid in exhibit.grids))
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(read_template("report.html")).render(
@@ -106,7 +132,7 @@ def render_exhibits(exhibits: Sequence[Exhibit]) -> str:
         listed=labels.enumerate_words([name.replace("_", " ") for name in names]),
         properties=[(name, labels.property_title(name)) for name in names],
         models=labels.enumerate_words(list(dict.fromkeys(exhibit.ds.info.model for exhibit in exhibits))),
-        sets=[_section(exhibit) for exhibit in exhibits],
+        sets=sections,
         step_name=labels.STEP_NAMES[exhibits[0].grids[0].axis.kind],
         headings=labels,
     )
@@ -133,6 +159,18 @@ def _section(exhibit: Exhibit) -> dict[str, Any]:
         "methods": sentences.methods(frame, settings=made),
         "caveats": sentences.caveats(frame, settings=made),
         "provenance": report_tables.provenance(ds, made),
+        "citation": report_tables.citation(ds),
+        "effects": None if exhibit.effects is None else _effects_section(exhibit, exhibit.effects),
+    }
+
+
+def _effects_section(exhibit: Exhibit, effects: HasEffects) -> dict[str, Any]:
+    return {
+        "causes": report_effects.causes(effects),
+        "methods": report_effects.effect_methods(effects),
+        "tables": report_effects.effect_tables(effects),
+        "picture": report_effects.effects_picture(effects),
+        "agreement": report_effects.agreement_picture(exhibit.table, effects, exhibit.grids[0].sites),
     }
 
 
@@ -150,11 +188,15 @@ def _page_data(exhibit: Exhibit, sheets: list[str]) -> dict[str, Any]:
         "title": exhibit.title,
         "samples": sample_data(ds, places),
         "pictures": None if found is None else _pictures(found, len(places), first=len(sheets)),
-        "panels": panel_data(ds, grids[0], places),
+        "panels": panel_data(ds, grids[0], places, exhibit.atlas),
     }
-    if data["panels"] is not None:
-        data["panels"]["note"] = PANEL_NOTE
     sheets += [] if found is None else found.uris
+    data["effects"] = None if exhibit.effects is None else report_effects.effect_data(exhibit.effects)
+    if exhibit.effects is not None and exhibit.study is not None:
+        pairs, shown = report_effects.study_data(exhibit.effects, exhibit.study)
+        count = pairs["count"] * (int(exhibit.effects.frame["cell"].max()) + 3)
+        data["effects"] |= {"study": pairs | {"pictures": _pictures(shown, count, first=len(sheets))}}
+        sheets += shown.uris
     return data
 
 

@@ -107,6 +107,22 @@ def provenance(ds: HasSamples, made: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, shortened(_text(value))) for name, value in pairs]
 
 
+def citation(ds: HasSamples) -> str:
+    """BibTeX of the program and of the data set."""
+    version = importlib.metadata.version("outcrop")
+    program = (
+        "@software{outcrop,\n"
+        "  title = {Outcrop: which layer of an image generator, at which step, encodes content, style and layout},\n"
+        f"  author = {{{{The Outcrop authors}}}},\n  version = {{{version}}}\n}}"
+    )
+    data = (
+        f"@misc{{outcrop-data-{ds.uuid[:8]},\n"
+        f"  title = {{Activations of {ds.info.model}, {len(ds.samples):,} images}},\n"
+        f"  note = {{Outcrop data set {ds.uuid}}}\n}}"
+    )
+    return f"{program}\n\n{data}"
+
+
 def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """The leaves of nested dictionaries with dotted names."""
     for name, entry in value.items():

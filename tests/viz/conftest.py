@@ -127,6 +127,52 @@ def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layou
     return MemoryDataset(pd.DataFrame(rows, index=[f"{i:016x}" for i in range(count)]))
 
 
+@dataclass(frozen=True)
+class MemoryEffects:
+    """A table of effects in memory."""
+
+    frame: pd.DataFrame
+    provenance: dict[str, object]
+
+
+@dataclass(frozen=True)
+class MemoryStudy:
+    """Two pairs; pictures A are red, B blue, and those of cell k are green, 20 k of it."""
+
+    pairs: pd.DataFrame
+
+    @property
+    def donors(self) -> np.ndarray:
+        return np.full((2, 64, 64, 3), (255, 0, 0), dtype=np.uint8)
+
+    @property
+    def receivers(self) -> np.ndarray:
+        return np.full((2, 64, 64, 3), (0, 0, 255), dtype=np.uint8)
+
+    def cell_images(self, cell: int) -> np.ndarray:
+        return np.full((2, 64, 64, 3), (0, min(20 * cell, 255), 0), dtype=np.uint8)
+
+
+def memory_effects(sites: Sequence[str]) -> tuple[MemoryEffects, MemoryStudy]:
+    """Two windows at every site; style is caused at the last but one site in the first window, content nowhere."""
+    shared = {"intervention": "activation-patch", "dose": np.nan, "half": "both", "control": "none", "n": 30}
+    rows = []
+    for name in ("content", "style"):
+        for cell, (site, window) in enumerate((site, window) for site in sites for window in ("0-3", "4-7")):
+            effect = 0.9 if name == "style" and site == sites[-2] and window == "0-3" else 0.01
+            found = {"effect": effect, "low": effect - 0.05, "high": effect + 0.05}
+            found["q_value"] = 0.001 if effect > 0.5 else 0.8
+            rows.append({"property": name, "cell": cell, "site": site, "window": window, **shared, **found})
+    made = {"confidence": 0.95, "guidance": 3.0, "model": "outcrop:unet", "pairs": 40, "resamples": 2000, "steps": 8}
+    pairs = pd.DataFrame({"a_prompt": ["a red disc"] * 2, "b_prompt": ["a blue star"] * 2})
+    return MemoryEffects(pd.DataFrame(rows), made | {"tested": "signs of whole pairs flipped"}), MemoryStudy(pairs)
+
+
+@pytest.fixture(scope="session")
+def make_effects() -> Callable[..., tuple[MemoryEffects, MemoryStudy]]:
+    return memory_effects
+
+
 @pytest.fixture(scope="session")
 def make_frame() -> Callable[..., pd.DataFrame]:
     return probe_frame

@@ -31,7 +31,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def layer(self, name: str) -> "Locator":
-        return self.page.locator(f'.layer[aria-label^="{name}"]')
+        return self.page.locator(f'#maps .layer[aria-label^="{name}"]')
 
     def cell(self, name: str, row: int, column: int) -> tuple[float, float]:
         """The middle of a cell in the window."""
@@ -55,6 +55,7 @@ def written(
     tmp_path_factory: pytest.TempPathFactory,
     make_frame: Make,
     make_dataset: Make,
+    make_effects: Make,
     site_sets: dict[int, tuple[str, ...]],
 ) -> tuple[Path, pd.DataFrame]:
     """A report on seven sites and four steps, with activations and pictures, and prompts that would be a script."""
@@ -70,7 +71,9 @@ def written(
     table = SimpleNamespace(
         frame=frame, outcomes=SimpleNamespace(right=right), provenance={"spec": {"confidence": 0.95}}
     )
-    return write_report(dataset, table, tmp_path_factory.mktemp("report") / "report.html"), frame
+    effects, study = make_effects(site_sets[7])
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    return write_report(dataset, table, path, effects=effects, study=study), frame
 
 
 def visit(browser: "Browser", written: tuple[Path, pd.DataFrame], **context: Any) -> Visit:
@@ -171,17 +174,33 @@ def test_the_keyboard_reaches_every_cell(report: Visit) -> None:
 
 def test_the_filter_leaves_the_sites_and_properties_that_were_asked_for(report: Visit) -> None:
     report.page.fill("#filter", "up_bl*2")
-    report.page.wait_for_selector('.frame[data-drawn="1"]')
+    report.page.wait_for_selector('#maps .frame[data-drawn="1"]')
     assert report.page.locator("#count").inner_text() == "1 of 7 sites"
-    assert report.page.locator(".ytick text").all_text_contents() == ["up 2"]
+    assert report.page.locator("#maps .ytick text").all_text_contents() == ["up 2"]
     left = report.page.locator("tr[data-site]:not([hidden])").evaluate_all(
         "rows => rows.map((row) => row.dataset.site)"
     )
     assert set(left) == {"up 2 up_blocks.2"}
     report.page.fill("#filter", "")
     report.page.uncheck('#properties input[value="style"]')
-    assert report.page.locator(".part:not([hidden]) h3").all_inner_texts() == ["Content", "Layout"]
+    assert report.page.locator("#maps .part:not([hidden]) h3").all_inner_texts() == ["Content", "Layout"]
     report.page.check('#properties input[value="style"]')
+
+
+def test_an_effect_opens_to_the_pictures_it_was_read_from(report: Visit) -> None:
+    report.page.locator("[data-effects]").scroll_into_view_if_needed()
+    report.page.wait_for_selector("[data-effects][data-drawn]")
+    layer = report.page.locator('[data-effects] .layer[aria-label^="Style"]')
+    layer.focus()
+    report.page.keyboard.press("ArrowRight")
+    report.page.keyboard.press("ArrowLeft")
+    assert report.page.locator(".tip strong").inner_text() == "up 1 · steps 0–3"
+    assert ".90" in report.page.locator(".tip").inner_text()
+    report.page.keyboard.press("Enter")
+    dialog = report.page.locator("#effect[open]")
+    assert dialog.locator("h2").inner_text() == "Style: up 1 · steps 0–3"
+    assert dialog.locator(".pair").count() == 2
+    assert "A: a red disc\nB: a blue star" in dialog.locator(".pair").first.inner_text()
 
 
 def test_a_script_in_a_prompt_is_shown_as_text(report: Visit) -> None:

@@ -68,7 +68,7 @@ def test_clusters_keep_their_place_from_cell_to_cell(make_frame: Make) -> None:
     centres = np.stack([xy[:, halves].mean(1), xy[:, ~halves].mean(1)], axis=1)
     assert np.linalg.norm(centres[:, 0] - centres[:, 1], axis=1).min() > 1
     assert np.linalg.norm(centres - centres[:1], axis=2).max() < 0.3
-    assert len(data["held"]) == 12
+    assert len(data["notes"]) == 12
 
 
 def test_a_data_set_without_activations_has_no_panels(make_dataset: Make, make_frame: Make) -> None:

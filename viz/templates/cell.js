@@ -72,7 +72,7 @@ const cellWindow = {
     const side = Math.min(460, find(".stage", part).parentElement.clientWidth);
     const stage = find(".stage", part);
     stage.style.cssText = `width:${side}px;height:${side}px`;
-    find(".note", part).textContent = `${found.samples.length} images; ${now.set.panels.note} ${Math.round(100 * found.held)} % of the variance lies in this plane.`;
+    find(".note", part).textContent = `${found.samples.length} images. ${found.note}`;
     this.choices(part);
     this.legend(find(".legend", part));
     const [points, tiles] = [find(".points", part), find(".tiles", part)];

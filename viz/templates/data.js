@@ -33,6 +33,9 @@ function number(value) {
   return sign + (text.startsWith("0") ? text.slice(1) : text);
 }
 
+// .005 for a q-value of 0.005.
+const small = (value) => (value < 0.001 ? "< .001" : value.toFixed(3).replace(/^0/, ""));
+
 // A cell's entry in one of the lists of a property; a list of equal entries is stored as one.
 function entry(set, property, name, row, column) {
   const values = property.cells[name];
@@ -56,7 +59,7 @@ function facts(set, property, row, column) {
     ["images", String(read("n"))],
   ];
   const q = read("q");
-  return q === null ? rows : [...rows, ["q-value", q < 0.001 ? "< .001" : q.toFixed(3)]];
+  return q === null ? rows : [...rows, ["q-value", small(q)]];
 }
 
 const unclear = (set, property, row, column) => {
@@ -81,7 +84,7 @@ function plotting() {
 
 // A picture of one sample: a tile of a sheet, or, on a page that is served, the picture itself.
 function picture(set, sample, size) {
-  const alt = `Generated image for the prompt: ${set.samples.prompts[sample]}`;
+  const alt = set.alt ?? `Generated image for the prompt: ${set.samples.prompts[sample]}`;
   if (set.pictures === null) return element("span", { class: "tile none", style: `width:${size}px;height:${size}px` });
   if (set.pictures.url) {
     const src = `${set.pictures.url}${sample}`;

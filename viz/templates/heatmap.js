@@ -81,7 +81,7 @@ class Heatmap {
       width: left + width, height: ABOVE + height + BELOW, margin: { l: left, r: 0, t: ABOVE, b: BELOW }, showlegend: false,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: tone("absent"),
       font: { family: FONT, size: SMALL, color: tone("ink") },
-      xaxis: { ...axis, range: [-0.5, source.columns.length - 0.5], tickvals: xs, ticktext: xs.map((x) => source.columns[x]), ticks: "outside", ticklen: 3, tickcolor: tone("rule"), tickangle: 0 },
+      xaxis: { ...axis, range: [-0.5, source.columns.length - 0.5], tickvals: xs, ticktext: xs.map((x) => source.columns[x]), ticks: "outside", ticklen: 3, tickcolor: tone("rule"), tickangle: 0, ticklabeloverflow: "allow" },
       yaxis: { ...axis, range: [rows.length - 0.5, -0.5], tickvals: ys, ticktext: ys.map((y) => plain(source.names[rows[y]])), ticks: "", ticklabelstandoff: 5 },
       shapes: this.shapes(),
     };

@@ -29,7 +29,7 @@ function colourBar(property) {
   const bar = element("span", { class: "gradient" });
   const at = clamp((property.majority - property.bottom) / (property.top - property.bottom), 0, 1);
   bar.append(element("span", { class: "majority", style: `left:${100 * at}%` }));
-  const ends = element("span", { class: "ends" }, element("span", {}, `chance ${number(property.bottom)}`), element("span", {}, `▾ majority ${number(property.majority)}`), element("span", {}, number(property.top)));
+  const ends = element("span", { class: "ends" }, element("span", {}, `chance ${number(property.bottom)}`), element("span", {}, `majority ${number(property.majority)}`), element("span", {}, number(property.top)));
   return element("div", { class: "bar", "aria-hidden": "true" }, bar, ends);
 }
 
@@ -87,6 +87,7 @@ function start() {
   const sources = names.flatMap((name) =>
     page.sets.flatMap((set) => set.properties.filter((property) => property.name === name).map((property) => probeSource(set, property))));
   addMaps(find("#maps"), sources);
+  addEffects();
   filter.words.addEventListener("input", redraw);
   findAll("#properties input").forEach((box) => box.addEventListener("change", redraw));
   let width = window.innerWidth;

@@ -11,21 +11,21 @@ function coordinates(set) {
   return decoded.get(set);
 }
 
-// { samples, x, y, held } of a cell; null where there is no panel.
+// { samples, x, y, note } of a cell; null where there is no panel.
 async function panelOf(set, row, column) {
   if (set.panels === null) return null;
   if (set.panels.url) {
     const answer = await fetch(`${set.panels.url}${row}/${column}`);
     if (!answer.ok) return null;
-    const { xy, held } = await answer.json();
-    return { samples: set.panels.points, x: xy.map(([x]) => x), y: xy.map(([, y]) => y), held };
+    const { xy, note } = await answer.json();
+    return { samples: set.panels.points, x: xy.map(([x]) => x), y: xy.map(([, y]) => y), note };
   }
   const samples = set.panels.points;
   const cell = row * set.steps.length + column;
   const view = coordinates(set);
   const read = (k, axis) => view.getUint16(4 * (cell * samples.length + k) + 2 * axis, true) / FULL * 2 - 1;
   const axis = (which) => samples.map((_, k) => read(k, which));
-  return { samples, x: axis(0), y: axis(1), held: set.panels.held[cell] };
+  return { samples, x: axis(0), y: axis(1), note: set.panels.notes[cell] };
 }
 
 const look = (code) => ({ colour: COLOURS[code % COLOURS.length], symbol: SYMBOLS[(code + Math.floor(code / 7)) % SYMBOLS.length] });
@@ -59,13 +59,13 @@ async function drawPanel(holder, set, panel, label, side, onSample) {
 
 // The pictures themselves where the points are, without overlaps.
 function drawPictures(holder, set, panel, side, onSample) {
-  const size = side < 400 ? 34 : 44;
+  const size = side < 400 ? 30 : 36;
   const taken = [];
   const place = (value) => ((value + 1.08) / 2.16) * side;
   holder.replaceChildren();
   for (const k of range(panel.samples.length)) {
     const at = [clamp(place(panel.x[k]), size / 2, side - size / 2), clamp(side - place(panel.y[k]), size / 2, side - size / 2)];
-    if (taken.some(([x, y]) => Math.abs(x - at[0]) < size && Math.abs(y - at[1]) < size)) continue;
+    if (taken.some(([x, y]) => Math.abs(x - at[0]) < 0.8 * size && Math.abs(y - at[1]) < 0.8 * size)) continue;
     taken.push(at);
     const tile = picture(set, panel.samples[k], size);
     Object.assign(tile.style, { position: "absolute", left: `${at[0] - size / 2}px`, top: `${at[1] - size / 2}px` });
