@@ -61,7 +61,7 @@ class Exhibit:
             return choose_samples(self.ds)
         if self.atlas.dataset != self.ds.uuid:
             raise InputError(f"expected an atlas of the data set {self.ds.uuid}; got one of {self.atlas.dataset}.")
-        places = self.ds.samples.index.get_indexer(list(self.atlas.sample_ids)).astype(np.int64)
+        places = self.ds.samples.index.get_indexer(pd.Index(self.atlas.sample_ids)).astype(np.int64)
         if (places < 0).any():
             raise InputError("expected an atlas of samples that are in the data set; some are not. Make it anew.")
         return places

@@ -71,7 +71,7 @@ def read_effects(table: HasEffects) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise InputError(f"expected a table of effects with the columns {', '.join(COLUMNS)}; missing: {missing[0]}.")
-    shown = frame[(frame["control"] == "none") & np.isfinite(frame["effect"])]
+    shown: pd.DataFrame = frame[(frame["control"] == "none") & np.isfinite(frame["effect"])]
     if shown.empty:
         raise InputError("expected a table of effects with at least one cell that could be read; got none.")
     return shown
@@ -98,7 +98,7 @@ def effect_data(table: HasEffects) -> dict[str, Any]:
     cells = frame.drop_duplicates("cell")
     windows = sorted(cells["window"].unique(), key=_window)
     rows = list(dict.fromkeys(names[int(cell)] for cell in cells["cell"]))
-    sites = {names[int(row.cell)]: str(row.site) for row in cells.itertuples()}
+    sites = {names[int(cell)]: str(site) for cell, site in zip(cells["cell"], cells["site"], strict=True)}
     return {
         "names": rows,
         "sites": [sites[name] for name in rows],

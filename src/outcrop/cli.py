@@ -15,6 +15,7 @@ from outcrop.cli_atlas import atlas
 from outcrop.cli_attribute import attribute
 from outcrop.cli_data import export, inspect, merge, split, validate
 from outcrop.cli_labels import label
+from outcrop.cli_report import report
 from outcrop.cli_share import pull, push, share
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
@@ -30,6 +31,7 @@ def commands() -> None:
 commands.add_command(atlas)
 commands.add_command(attribute)
 commands.add_command(label)
+commands.add_command(report)
 for command in (inspect, validate, merge, split, export, share, push, pull):
     commands.add_command(command)
 
@@ -225,18 +227,6 @@ def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> No
         return
     click.echo(table.to_text())
     click.echo(f"\nTable, weights and provenance: {target}\nFigures: {', '.join(str(path) for path in figures)}")
-
-
-@commands.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--probes", type=click.Path(path_type=Path), help="Folder of the probes (default: DATASET/probes).")
-@click.option("--out", type=click.Path(path_type=Path), help="The page (default: DATASET/report.html).")
-def report(dataset: Path, probes: Path | None, out: Path | None) -> None:
-    """One page with the answer, the figures, examples, methods and provenance. Needs no network."""
-    import outcrop as oc
-
-    table = oc.ProbeTable.load(probes or dataset / "probes")
-    click.echo(f"Report: {oc.write_report(oc.open_dataset(dataset), table, out or dataset / 'report.html')}")
 
 
 @commands.command()

@@ -39,7 +39,7 @@ def atlas(
     figure_kind(out)
     ds = oc.open_dataset(dataset)
     given = {name: value for name, value in flags.items() if value not in (None, ())}
-    spec = oc.AtlasSpec(**_thinned(ds) | given)
+    spec = oc.AtlasSpec(**thinned(ds) | given)
     names = _properties(ds, properties)
     with progress("atlas", "panels") as update:
         made = oc.atlas(ds, spec, cache=cache, progress=update)
@@ -61,7 +61,7 @@ def atlas(
     )
 
 
-def _thinned(ds: "Dataset") -> dict[str, Any]:
+def thinned(ds: "Dataset") -> dict[str, Any]:
     """Sites and steps for who named none: evenly spaced, the last ones among them."""
     import numpy as np
 

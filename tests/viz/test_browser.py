@@ -79,6 +79,7 @@ def written(
 def visit(browser: "Browser", written: tuple[Path, pd.DataFrame], **context: Any) -> Visit:
     path, frame = written
     page = browser.new_context(**context).new_page()
+    page.set_default_timeout(150_000)  # a busy machine is no fault of the page
     opened = Visit(page, path.as_uri(), frame)
     page.on("request", lambda request: opened.requests.append(request.url))
     page.on("console", lambda message: opened.complaints.append(message.text))

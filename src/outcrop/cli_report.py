@@ -1,0 +1,79 @@
+"""`outcrop report`: one page on one or several data sets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from outcrop.console import progress
+
+if TYPE_CHECKING:
+    from outcrop.viz.report import Exhibit
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--probes", type=click.Path(path_type=Path), multiple=True, help="Folder of the probes (default: DATASET/probes)."
+)
+@click.option(
+    "--effects", type=click.Path(path_type=Path), multiple=True, help="Folder of `outcrop attribute --effects`."
+)
+@click.option("--atlas", type=click.Choice(["umap", "tsne", "pca"]), help="Show cells by its maps.")
+@click.option("--out", type=click.Path(path_type=Path), help="The page (default: DATASET/report.html).")
+def report(
+    datasets: tuple[Path, ...],
+    probes: tuple[Path, ...],
+    effects: tuple[Path, ...],
+    *,
+    atlas: str | None,
+    out: Path | None,
+) -> None:
+    """One page with the answer, the figures, images, methods and provenance of DATASETS. Needs no network.
+
+    Several data sets stand side by side; --probes and --effects are then given once for each, in their order. With
+    --atlas the cells that `outcrop atlas` draws show its maps (made now, if they are not there), all others principal
+    components.
+    """
+    if len(datasets) > 1 and out is None:
+        raise click.UsageError("Give --out for a report on several data sets.")
+    from outcrop.viz.report import write_exhibits
+
+    exhibits = open_exhibits(datasets, probes, effects, atlas=atlas)
+    click.echo(f"Report: {write_exhibits(exhibits, out or datasets[0] / 'report.html')}")
+
+
+def open_exhibits(
+    datasets: Sequence[Path], probes: Sequence[Path], effects: Sequence[Path], *, atlas: str | None
+) -> "list[Exhibit]":
+    """What the command's arguments name, opened."""
+    for name, given in (("probes", probes), ("effects", effects)):
+        if given and len(given) != len(datasets):
+            raise click.UsageError(f"Give --{name} once for each data set: {len(datasets)} times, not {len(given)}.")
+    tables = probes or tuple(path / "probes" for path in datasets)
+    found = [path if (path / "effects.json").is_file() else None for path in datasets]
+    studies: Sequence[Path | None] = effects or found
+    return [
+        _open(path, table, study, atlas=atlas) for path, table, study in zip(datasets, tables, studies, strict=True)
+    ]
+
+
+def _open(path: Path, probes: Path, effects: Path | None, *, atlas: str | None) -> "Exhibit":
+    import outcrop as oc
+    from outcrop.attribution import load_outcomes
+    from outcrop.attribution.effect_table import EffectTable
+    from outcrop.viz.report import Exhibit
+
+    table, ds = oc.ProbeTable.load(probes), oc.open_dataset(path)
+    maps = None
+    if atlas is not None:
+        from outcrop.cli_atlas import thinned
+
+        with progress("atlas", "panels") as update:
+            maps = oc.atlas(ds, oc.AtlasSpec(**{"method": atlas, **thinned(ds)}), progress=update)
+    if effects is None:
+        return Exhibit(ds, table, atlas=maps)
+    folders = [folder for folder in (effects, effects / "study") if (folder / "outcomes.json").is_file()]
+    study = load_outcomes(folders[0]) if folders else None
+    return Exhibit(ds, table, EffectTable.load(effects), study, maps)
