@@ -22,7 +22,7 @@ from outcrop.capture.source import DiffusersSource, open_source
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.errors import DataError, InputError
 from outcrop.data.samples import Sample
-from outcrop.data.schema import DatasetRecord, SiteRecord
+from outcrop.data.schema import DatasetRecord, SiteRecord, format_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Job:
             self.sites,
             steps=self.steps,
             reduction=Reduction.parse(self.spec.reduction),
-            dtype=self.spec.dtype,
+            dtype="float32" if self.spec.dtype == "int8" else self.spec.dtype,
             half=self.spec.half,
             layout=self.layout,
         )
@@ -150,6 +150,7 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
     fields = {
         "uuid": plan.uuid,
         "model": spec.model,
+        "format": format_of(spec.dtype),
         "dtype": spec.dtype,
         "reduction": spec.reduction,
         "half": spec.half,
@@ -162,7 +163,7 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
         "licences": spec.licences,
     }
     trial = DatasetRecord.model_validate(fields | {"shard_samples": 1})
-    return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.sample_bytes)})
+    return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.filled_bytes)})
 
 
 def _reduced_shape(site: Site, reduction: str) -> tuple[int, ...]:

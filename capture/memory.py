@@ -61,8 +61,11 @@ def plan_memory(
     record: DatasetRecord, samples: Sequence[Sample], *, batch: int, image_shape: tuple[int, ...]
 ) -> MemoryPlan:
     """The plan, with two buffers, for a data set of ``samples`` with pictures of ``image_shape``."""
-    shard = lay_out(record, [_widest(samples)] * min(record.shard_samples, len(samples))).size
-    return MemoryPlan(batch * record.sample_bytes, batch * math.prod(image_shape), shard, buffers=2)
+    count = min(record.shard_samples, len(samples))
+    shard = lay_out(record, [_widest(samples)] * count).size
+    if record.filled_bytes > record.sample_bytes:  # it is filled beside its bytes
+        shard += count * record.filled_bytes
+    return MemoryPlan(batch * record.filled_bytes, batch * math.prod(image_shape), shard, buffers=2)
 
 
 def _widest(samples: Sequence[Sample]) -> Sample:

@@ -19,7 +19,7 @@ FORMS = "mean, full, grid:K, tokens:N, project:D"
 @dataclass(frozen=True)
 class Reduction:
     """``mean`` over positions; ``grid:k`` average pooling to k x k cells (keeps layout); ``full``; ``tokens:n`` evenly
-    spaced positions; ``project:d`` a random Gaussian projection of the whole map, seeded by its size.
+    spaced positions; ``project:d`` a random projection of the whole map, seeded by its size.
     """
 
     kind: Kind
@@ -46,8 +46,7 @@ class Reduction:
         if self.kind == "tokens":
             tokens = activation.flatten(2).transpose(1, 2) if activation.ndim == 4 else activation
             return tokens[:, _spaced(tokens.shape[1], self.size).to(tokens.device)]
-        flat = activation.flatten(1)
-        return flat @ _projection(flat.shape[1], self.size).to(flat)
+        return _project(activation.flatten(1), self.size)
 
 
 def _as_map(activation: Tensor) -> Tensor:
@@ -68,8 +67,26 @@ def _spaced(count: int, wanted: int) -> Tensor:
     return torch.linspace(0, count - 1, min(count, wanted)).round().long()
 
 
-@lru_cache(maxsize=8)  # a matrix is large, and asked for at every step
-def _projection(width: int, size: int) -> Tensor:
+def _project(flat: Tensor, size: int) -> Tensor:
+    """(n, size) of (n, width): sums of ``size`` random groups of equal size, with random signs.
+
+    A count sketch (Charikar et al. 2002; Weinberger et al. 2009, arXiv:0902.2206). Squared distances are kept on
+    average, with a relative variance of at most 2 / ``size``: two values meet in a group with a probability below
+    1 / ``size``. Unlike a Gaussian matrix it takes no memory of width x size, and a sum in a fixed order is the same on
+    every run, which scattered additions on a GPU are not.
+    """
+    order, signs = (part.to(flat.device) for part in _groups(flat.shape[1], size))
+    padded = functional.pad(flat, (0, len(order) - flat.shape[1]))
+    sums: Tensor = (padded[:, order] * signs).unflatten(1, (size, -1)).sum(2, dtype=torch.float32)
+    return sums
+
+
+@lru_cache(maxsize=64)  # asked for at every step, by as many sites as there are widths
+def _groups(width: int, size: int) -> tuple[Tensor, Tensor]:
+    """Order and signs of the values, padded to a multiple of ``size``."""
     seed = int.from_bytes(hashlib.sha256(f"{width}:{size}".encode()).digest()[:7])
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn((width, size), generator=generator) / math.sqrt(size)
+    count = -(-width // size) * size
+    return torch.randperm(count, generator=generator), torch.randint(
+        0, 2, (count,), generator=generator, dtype=torch.int8
+    ).mul(2).sub(1)

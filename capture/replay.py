@@ -14,6 +14,7 @@ from outcrop.capture.spec import CaptureSpec
 from outcrop.data.column import widen_bfloat16
 from outcrop.data.dataset import Dataset, open_dataset
 from outcrop.data.errors import DataError, InputError
+from outcrop.data.int8 import channel_shape, encode
 from outcrop.data.samples import Sample
 
 SAME_MODEL = 0.1
@@ -24,10 +25,10 @@ SAME_MODEL = 0.1
 class Replay:
     """What came of making ``samples`` again.
 
-    ``identical`` of them agree to the bit at all sites and steps. ``drift`` is, at the worst site and step (``where``),
-    the root mean square of what changed over that of the difference between two different samples: 0 is the same, 1 no
-    nearer than a stranger. ``pictures`` is the largest difference of a colour value, of 255; ``None`` where no picture
-    is kept.
+    ``identical`` of them agree at all sites and steps to the bit, or within the rounding of int8. ``drift`` is, at the
+    worst site and step (``where``), the root mean square of what changed over that of the difference between two
+    different samples: 0 is the same, 1 no nearer than a stranger. ``pictures`` is the largest difference of a colour
+    value, of 255; ``None`` where no picture is kept.
     """
 
     samples: int
@@ -77,7 +78,8 @@ def replay(folder: str | Path, samples: int, *, device: str | None = None) -> Re
         again = np.concatenate([part[1][site] for part in made], axis=1)
         for step in ds.steps.index:
             stored, now = ds.activations(site, step=step), _plain(again[step], ds)
-            same &= (stored[chosen] == now).reshape(len(chosen), -1).all(1)
+            near = np.abs(stored[chosen] - now) <= _rounding(stored, ds)[chosen]
+            same &= near.reshape(len(chosen), -1).all(1)
             drifts[f"{site}, step {step}"] = _drift(stored, chosen, now)
     where = max(drifts, key=lambda name: drifts[name])
     changed = _changed(ds, job)
@@ -119,6 +121,18 @@ def _make(job: Job, ds: Dataset, rows: NDArray[np.intp]) -> tuple[NDArray[np.uin
 
 def _plain(values: NDArray[np.generic], ds: Dataset) -> NDArray[Any]:
     return widen_bfloat16(values) if ds.dtype == "bfloat16" else values
+
+
+def _rounding(stored: NDArray[Any], ds: Dataset) -> NDArray[Any]:
+    """How far from ``stored`` (sample, *feature) a value may lie that is the same: half a level of int8, or 0."""
+    shape = stored.shape[1:]
+    channels = channel_shape(shape, ds.info.half) if ds.dtype == "int8" else (1,) * len(shape)
+    found = np.zeros((len(stored), *channels), np.float32)
+    if ds.dtype == "int8":
+        for start in range(0, len(stored), ds.info.shard_samples):
+            own = slice(start, start + ds.info.shard_samples)
+            found[own] = 0.51 * encode(stored[own], channels)[1][1]  # what was decoded has the scales that it had
+    return found
 
 
 def _drift(stored: NDArray[Any], rows: NDArray[np.intp], now: NDArray[Any]) -> float:

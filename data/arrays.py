@@ -44,7 +44,7 @@ def to_xarray(ds: "Dataset", *, chunks: Chunks) -> "xarray.Dataset":
     result: xarray.Dataset = library.Dataset(
         {site.name: lazy_variable(ds, site, chunks=pieces) for site in ds.info.sites},
         coords={"step": ds.steps.index.to_numpy(), "sample": _plain(ds.samples.index.to_series()), **steps, **labels},
-        attrs={"model": ds.info.model, "uuid": ds.uuid, "reduction": ds.info.reduction},
+        attrs={"model": ds.info.model, "uuid": ds.uuid, "reduction": ds.info.reduction, "stored": ds.dtype},
     )
     return result
 

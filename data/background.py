@@ -67,13 +67,17 @@ class BackgroundWriter:
     def commit(self, shard: OpenShard) -> None:
         """Have a filled shard written; it must not be touched any more."""
         self._raise_failure()
-        self._tasks.put(_Task(lambda: self._writer.commit_shard(shard), lambda: self._free.put(shard.memory)))
+        self._tasks.put(_Task(lambda: self._commit(shard), lambda: self._free.put(shard.memory)))
 
     def write_images(self, samples: Sequence[Sample], pixels: NDArray[np.uint8]) -> None:
         """Have the pictures of ``samples`` written, (n, height, width, 3), before any shard that is given later."""
         self._pictures.acquire()
         self._raise_failure()
         self._tasks.put(_Task(lambda: self._write_images(samples, pixels), self._pictures.release))
+
+    def _commit(self, shard: OpenShard) -> None:
+        shard.finish()
+        self._writer.commit_shard(shard)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

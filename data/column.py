@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import DataError
 from outcrop.data.folder import check_stored
+from outcrop.data.int8 import decode
 from outcrop.data.safe_paths import safe_path
 from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, DType, SiteRecord
 from outcrop.data.store import LocalStore, Piece, Store
+from outcrop.data.stored import SCALES
 
 Rows = NDArray[np.int64]
 Array = NDArray[np.generic]
@@ -39,19 +42,19 @@ class StoredShard:
 
 @dataclass(frozen=True)
 class _Plane:
-    """One column of one shard: rows of ``row_bytes`` from ``offset`` on; ``version``: the file's, before it is read."""
+    """One column of one shard: ``size`` bytes from ``offset`` on; ``version``: the file's, before it is read."""
 
     shard: StoredShard
     site: str
     step: int
     offset: int
-    row_bytes: int
+    size: int
     crc32: int | None
     version: object
 
     @property
-    def size(self) -> int:
-        return self.shard.count * self.row_bytes
+    def row_bytes(self) -> int:
+        return self.size // self.shard.count
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -73,22 +76,41 @@ class ColumnReader:
     def read(self, site: SiteRecord, step: int, rows: Rows | None = None) -> Array:
         """(sample, *feature) of ``site`` at the ``step``-th stored step; ``rows`` in the order in which they are given.
 
-        float16 or float32 as stored; bfloat16 comes as float32.
+        float16 or float32 as stored; bfloat16 and int8 come as float32.
         """
-        planes = [self._plane(shard, site, step) for shard in self.shards]
+        planes = [self._plane(shard, site.name, step) for shard in self.shards]
         values = self._read_all(planes) if rows is None else self._read_rows(planes, rows)
         kind = np.dtype(STORED_DTYPE[self.dtype])
         shaped: Array = values.reshape(-1).view(kind).reshape(len(values), *site.shape)
+        if self.dtype == "int8":
+            return self._decode(shaped, site, step, rows)
         return widen_bfloat16(shaped) if self.dtype == "bfloat16" else shaped
 
-    def _plane(self, shard: StoredShard, site: SiteRecord, step: int) -> _Plane:
+    def _plane(self, shard: StoredShard, key: str, step: int) -> _Plane:
         version = shard.store.version(shard.file)
         self._inspect(shard, version)
-        column = shard.columns[site.name]
-        row_bytes = prod(site.shape) * np.dtype(column.dtype).itemsize
-        offset = column.offset + step * shard.count * row_bytes
+        column = shard.columns[key]
+        size = prod(column.shape[1:]) * np.dtype(column.dtype).itemsize
         crc32 = column.crc32[step] if column.crc32 else None
-        return _Plane(shard, site.name, step, offset, row_bytes, crc32, version)
+        return _Plane(shard, key, step, column.offset + step * size, size, crc32, version)
+
+    def _decode(self, codes: Array, site: SiteRecord, step: int, rows: Rows | None) -> NDArray[np.float32]:
+        """Values of ``codes``, each row by the scales of its own shard."""
+        owners = np.searchsorted(self.starts, np.arange(len(codes)) if rows is None else rows, "right") - 1
+        needed = np.unique(owners)
+        planes = [self._plane(self.shards[number], SCALES + site.name, step) for number in needed]
+        out = np.empty(codes.shape, "<f4")
+        for number, scales in zip(needed, self._fetch_scales(planes), strict=True):
+            own = owners == number
+            out[own] = decode(codes[own], scales)
+        return out
+
+    def _fetch_scales(self, planes: Sequence[_Plane]) -> NDArray[Any]:
+        """(shard, 2, *channels): all of them at once, for from afar each request takes its time."""
+        out = np.empty((len(planes), planes[0].size if planes else 0), np.uint8)
+        self._fill(planes, list(out))
+        shape = planes[0].shard.columns[planes[0].site].shape[1:] if planes else (0,)
+        return out.view("<f4").reshape(len(planes), *shape)
 
     def _inspect(self, shard: StoredShard, version: object) -> None:
         """Look at the structure of a file of this machine before anything is read from it. From afar, bytes are fetched
@@ -100,13 +122,16 @@ class ColumnReader:
 
     def _read_all(self, planes: Sequence[_Plane]) -> NDArray[np.uint8]:
         out = np.empty((int(self.starts[-1]), planes[0].row_bytes), np.uint8)
-        parts = [out[a:b].reshape(-1) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        self._fill(planes, [out[a:b].reshape(-1) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)])
+        return out
+
+    def _fill(self, planes: Sequence[_Plane], parts: Sequence[NDArray[np.uint8]]) -> None:
+        """Read whole ``planes`` into ``parts``, and check them."""
         for store, chosen in _by_store(planes):
             pieces = [Piece(planes[k].shard.file, planes[k].offset, parts[k]) for k in chosen]
             store.fill(pieces)
         for plane, part in zip(planes, parts, strict=True):
             self._check(plane, part)
-        return out
 
     def _read_rows(self, planes: Sequence[_Plane], rows: Rows) -> NDArray[np.uint8]:
         order = np.argsort(rows, kind="stable")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from outcrop.data.hdf5_messages import MAX_CHUNK_BYTES
 from outcrop.data.layout import write_activations_group, write_tables
 from outcrop.data.samples import Sample
-from outcrop.data.schema import STORED_DTYPE, DatasetRecord
+from outcrop.data.schema import STORED_DTYPE, DatasetRecord, format_of
 
 LEVEL = 4
 
@@ -28,8 +28,10 @@ def write_compressed(
 ) -> None:
     """Write one shard; ``read`` gives (sample, *feature) of a site at a step's index, bfloat16 as float32.
 
-    The same samples and values give the same bytes.
+    The same samples and values give the same bytes. int8 becomes float32, the values that are read.
     """
+    if record.dtype == "int8":  # what comes is decoded, and has no scales of its own
+        record = record.model_copy(update={"dtype": "float32", "format": format_of("float32")})
     kind = np.dtype(STORED_DTYPE[record.dtype])
     with h5py.File(path, "w", libver=("v108", "v108")) as file:
         write_tables(file, record, samples)

@@ -82,6 +82,7 @@ class Dataset:
 
     @property
     def dtype(self) -> str:
+        """How values are stored: float16, bfloat16, float32, or int8 with a scale for each channel."""
         return self.info.dtype
 
     @cached_property
@@ -167,8 +168,8 @@ class Dataset:
     ) -> NDArray[np.generic]:
         """What ``site`` put out at a step, by its index in :attr:`steps` or nearest to a timestep or noise level.
 
-        (sample, *feature), float16 or float32 as stored; bfloat16 comes as float32. Raises :class:`InputError` for a
-        site or step that is not there and :class:`~outcrop.data.errors.DataError` for a damaged shard.
+        (sample, *feature), float16 or float32 as stored; bfloat16 and int8 come as float32. Raises :class:`InputError`
+        for a site or step that is not there and :class:`~outcrop.data.errors.DataError` for a damaged shard.
         """
         if site not in self.sites.index:
             raise InputError(f"There is no site {site!r} in {self.location}.{near_misses(site, self.sites.index)}")

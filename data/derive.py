@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from outcrop.data.errors import DataError
 from outcrop.data.folder import shard_samples
 from outcrop.data.hdf5_source import LocalSource
+from outcrop.data.int8 import decode
 from outcrop.data.journal import read_journal
 from outcrop.data.safe_paths import read_bounded, safe_path
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, ShardRecord
+from outcrop.data.stored import SCALES, stored_columns
 from outcrop.data.structure import check_journal, check_shard, read_array
 from outcrop.data.tables import samples_of
 from outcrop.data.writer import ShardWriter, open_writer, read_record
@@ -49,7 +51,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples with their values, site name to (step, sample, *feature)."""
+    """Samples with their values, site name to (step, sample, *feature), as a shard is filled with them."""
 
     samples: tuple[Sample, ...]
     columns: Columns
@@ -79,11 +81,19 @@ def read_rows(parent: Parent) -> Iterator[Rows]:
             shard = check_shard(source, parent.record)
             samples = samples_of(shard_samples(source, shard), parent.record.labels)
             columns = {
-                site.name: read_array(source, shard.arrays[f"activations/{site.name}"]) for site in parent.record.sites
+                column.key: read_array(source, shard.arrays[column.path]) for column in stored_columns(parent.record)
             }
         if line is not None:
             _check(path, line, samples, columns)
-        yield Rows(samples, columns)
+        yield Rows(samples, _decoded(columns) if parent.record.dtype == "int8" else columns)
+
+
+def _decoded(columns: Columns) -> Columns:
+    return {
+        name: np.stack([decode(*planes) for planes in zip(codes, columns[SCALES + name], strict=True)])
+        for name, codes in columns.items()
+        if not name.startswith(SCALES)
+    }
 
 
 def read_sample_table(parent: Parent) -> pd.DataFrame:

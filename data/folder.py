@@ -10,6 +10,7 @@ import pandas as pd
 from outcrop.data.errors import DataError
 from outcrop.data.hdf5_source import LocalSource
 from outcrop.data.schema import ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.stored import StoredColumn, stored_columns
 from outcrop.data.structure import ShardStructure, check_shard, column_record, read_array
 from outcrop.data.tables import SAMPLE_COLUMNS
 
@@ -32,7 +33,7 @@ def read_shard_table(path: Path, record: DatasetRecord, journal: ShardRecord | N
     with LocalSource(path) as source:
         shard = check_shard(source, record)
         samples = shard_samples(source, shard)
-        columns = {site.name: _column(shard, site.name, journal, where=source.name) for site in record.sites}
+        columns = {column.key: _column(shard, column, journal, where=source.name) for column in stored_columns(record)}
     return ShardTable(path, columns, samples)
 
 
@@ -69,16 +70,17 @@ def check_stored(path: Path, record: DatasetRecord, columns: Mapping[str, Column
     """Raises :class:`DataError` for a file that is no shard of ``record`` or whose ``columns`` lie elsewhere."""
     with LocalSource(path) as source:
         shard = check_shard(source, record)
-        for site, said in columns.items():
-            _check_place(said, column_record(shard, site), where=f"{source.name}: site {site!r}")
+        for column in stored_columns(record):
+            where = f"{source.name}: site {column.key!r}"
+            _check_place(columns[column.key], column_record(shard, column), where=where)
 
 
-def _column(shard: ShardStructure, site: str, journal: ShardRecord | None, *, where: str) -> ColumnRecord:
-    found = column_record(shard, site)
+def _column(shard: ShardStructure, column: StoredColumn, journal: ShardRecord | None, *, where: str) -> ColumnRecord:
+    found = column_record(shard, column)
     if journal is None:
         return found
-    _check_place(journal.columns[site], found, where=f"{where}: site {site!r}")
-    return journal.columns[site]
+    _check_place(journal.columns[column.key], found, where=f"{where}: site {column.key!r}")
+    return journal.columns[column.key]
 
 
 def _check_place(said: ColumnRecord, found: ColumnRecord, *, where: str) -> None:

@@ -12,7 +12,7 @@ from outcrop.data.atomic import storage_error, write_atomic
 from outcrop.data.errors import DataError
 from outcrop.data.locks import rank_tag
 from outcrop.data.safe_paths import read_bounded
-from outcrop.data.schema import FileRecord, Manifest, ShardRecord
+from outcrop.data.schema import DatasetRecord, FileRecord, Manifest, ShardRecord
 
 MAIN = "journal.jsonl"
 MAX_BYTES = 2**29
@@ -47,10 +47,10 @@ def merge_journals(folder: Path, records: Sequence[ShardRecord], *, tag: str = "
             raise storage_error(path, error) from error
 
 
-def manifest_content(uuid: str, records: Sequence[ShardRecord], files: Mapping[str, bytes]) -> bytes:
+def manifest_content(dataset: DatasetRecord, records: Sequence[ShardRecord], files: Mapping[str, bytes]) -> bytes:
     """``manifest.json``: what the journal says, and checksums of ``files``, as one document."""
     listed = {name: FileRecord(bytes=len(content), sha256=_sha256(content)) for name, content in files.items()}
-    return manifest_bytes(Manifest(uuid=uuid, shards=tuple(records), files=listed))
+    return manifest_bytes(Manifest(format=dataset.format, uuid=dataset.uuid, shards=tuple(records), files=listed))
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -14,14 +14,15 @@ from h5py import h5d, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from outcrop.data.samples import Sample
-from outcrop.data.schema import STORED_DTYPE, DatasetRecord, StoredDType
+from outcrop.data.schema import DatasetRecord, StoredDType
+from outcrop.data.stored import stored_columns
 
-HDF5_TYPES = {"<f2": h5t.IEEE_F16LE, "<u2": h5t.STD_U16LE, "<f4": h5t.IEEE_F32LE}
+HDF5_TYPES = {"<f2": h5t.IEEE_F16LE, "<u2": h5t.STD_U16LE, "<f4": h5t.IEEE_F32LE, "|i1": h5t.STD_I8LE}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one site's array (step, sample, *feature) lies."""
+    """Where a site's array (step, sample, *feature) lies, or its scales."""
 
     offset: int
     shape: tuple[int, ...]
@@ -56,11 +57,12 @@ def _lay_out(dataset: DatasetRecord, samples: Sequence[Sample]) -> ShardLayout:
     notes = _WriteNotes()
     with h5py.File(notes, "w", libver=("v108", "v108")) as file:
         write_tables(file, dataset, samples)
-        group = write_activations_group(file, dataset)
-        kind = STORED_DTYPE[dataset.dtype]
+        write_activations_group(file, dataset)
+        if dataset.dtype == "int8":
+            file.create_group("scales").attrs["axes"] = np.bytes_("step, centre and step, channel")
         columns = {
-            site.name: _allocate(group, site.name, (len(dataset.steps), len(samples), *site.shape), kind)
-            for site in dataset.sites
+            column.key: _allocate(file, column.path, column.shape(len(samples)), column.dtype)
+            for column in stored_columns(dataset)
         }
     return ShardLayout(notes.size, tuple(notes.pieces), columns)
 
@@ -100,13 +102,13 @@ class _WriteNotes:
         return len(self.read())
 
 
-def _allocate(group: h5py.Group, name: str, shape: tuple[int, ...], kind: StoredDType) -> Placement:
+def _allocate(file: h5py.File, path: str, shape: tuple[int, ...], kind: StoredDType) -> Placement:
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_layout(h5d.CONTIGUOUS)
     properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5d.FILL_TIME_NEVER)
     properties.set_obj_track_times(False)
-    array = h5d.create(group.id, name.encode(), HDF5_TYPES[kind], h5s.create_simple(shape), properties)
+    array = h5d.create(file.id, path.encode(), HDF5_TYPES[kind], h5s.create_simple(shape), properties)
     return Placement(int(array.get_offset()), shape, kind)
 
 
@@ -120,6 +122,8 @@ def write_activations_group(file: h5py.File, dataset: DatasetRecord) -> h5py.Gro
     group.attrs["axes"] = np.bytes_("step, sample, feature")
     if dataset.dtype == "bfloat16":
         group.attrs["logical_dtype"] = np.bytes_("bfloat16")
+    if dataset.dtype == "int8":
+        group.attrs["logical_dtype"] = np.bytes_("float32: centre + step * value, of /scales")
     return group
 
 

@@ -1,13 +1,22 @@
-"""What is written in ``dataset.json``, in the journal and in every shard's ``/meta``: format 1 as pydantic models."""
+"""What is written in ``dataset.json``, in the journal and in every shard's ``/meta``: formats 1 and 2, by pydantic."""
 
+import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 1
-DType = Literal["float16", "bfloat16", "float32"]
-StoredDType = Literal["<f2", "<u2", "<f4"]
-STORED_DTYPE: dict[DType, StoredDType] = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4"}
+FORMATS = (1, 2)
+DType = Literal["float16", "bfloat16", "float32", "int8"]
+StoredDType = Literal["<f2", "<u2", "<f4", "|i1"]
+STORED_DTYPE: dict[DType, StoredDType] = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "int8": "|i1"}
+FILLED_DTYPE: dict[DType, StoredDType] = STORED_DTYPE | {"int8": "<f4"}
+"""In which type values are handed to a shard: int8 is made of them when the shard is full."""
+
+
+def format_of(dtype: DType) -> Literal[1, 2]:
+    """The version of a data set, of its shards and its manifest: 2 where an older reader could not read the values."""
+    return 2 if dtype == "int8" else 1
 
 
 class Record(BaseModel):
@@ -39,7 +48,7 @@ class StepRecord(Record):
 class DatasetRecord(Record):
     """Everything about a data set but its samples."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     uuid: str
     model: str
     dtype: DType
@@ -54,21 +63,29 @@ class DatasetRecord(Record):
     provenance: dict[str, Any] = Field(description="versions and weights fingerprint")
     licences: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _check(self) -> "DatasetRecord":
+        if self.format != format_of(self.dtype):
+            raise ValueError(f"a data set of {self.dtype} is of format {format_of(self.dtype)}, not {self.format}")
+        return self
+
     @property
     def sample_bytes(self) -> int:
-        """Bytes of activations that one sample takes on disk."""
-        size = 4 if self.dtype == "float32" else 2
-        values = 0
-        for site in self.sites:
-            count = 1
-            for extent in site.shape:
-                count *= extent
-            values += count
-        return values * size * len(self.steps)
+        """Bytes of activations that one sample takes on disk; of int8 without the scales, which a shard has once."""
+        return self._values * np.dtype(STORED_DTYPE[self.dtype]).itemsize
+
+    @property
+    def filled_bytes(self) -> int:
+        """Bytes of activations that one sample takes in memory while its shard is being filled."""
+        return self._values * np.dtype(FILLED_DTYPE[self.dtype]).itemsize
+
+    @property
+    def _values(self) -> int:
+        return len(self.steps) * sum(math.prod(site.shape) for site in self.sites)
 
 
 class ColumnRecord(Record):
-    """Where one site's array lies in its shard: ``shape`` is (step, sample, *feature)."""
+    """Where an array lies in its shard: ``shape`` is (step, sample, *feature), or (step, 2, *channel) of scales."""
 
     offset: int = Field(ge=0)
     shape: tuple[int, ...]
@@ -97,7 +114,7 @@ class FileRecord(Record):
 class Manifest(Record):
     """``manifest.json``: every shard of a sealed data set, and checksums of the tables beside them."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 1
     uuid: str
     shards: tuple[ShardRecord, ...]
     files: dict[str, FileRecord] = Field(default_factory=dict, description="dataset.json and samples.parquet")

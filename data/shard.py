@@ -1,6 +1,7 @@
 """One shard: the bytes of an HDF5 file that any HDF5 since 1.8 opens, the same bytes for the same samples.
 
-/activations/<site>   contiguous, (step, sample, *feature), <f2, <f4, or <u2 holding bfloat16
+/activations/<site>   contiguous, (step, sample, *feature), <f2, <f4, <u2 holding bfloat16, or |i1
+/scales/<site>        of |i1: (step, 2, *channel), <f4, centre and step of the values
 /samples/<column>     id <u8, seed <i8, text as fixed-length UTF-8, whole numbers as <i8, others as <f8
 /steps/<column>       index <i8, timestep, log_snr, noise <f8
 /meta                 the data set's record as JSON bytes
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import DataError
+from outcrop.data.int8 import channel_shape, encode
 from outcrop.data.layout import Placement, ShardLayout, lay_out
 from outcrop.data.samples import Sample
-from outcrop.data.schema import STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.schema import FILLED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.stored import SCALES
 
 Columns = Mapping[str, NDArray[np.generic]]
 Memory = NDArray[np.uint8]
@@ -26,8 +29,8 @@ Memory = NDArray[np.uint8]
 class OpenShard:
     """A shard in memory that is being filled. ``columns`` are its arrays, site name to (step, sample, *feature).
 
-    They are views into the file's bytes: what is assigned to them needs no further copy. ``memory`` is used again where
-    it is large enough.
+    They are views into the file's bytes: what is assigned to them needs no further copy. Of int8, they are float32
+    beside the file, and :meth:`finish` makes codes of them. ``memory`` is used again where it is large enough.
     """
 
     def __init__(
@@ -38,14 +41,29 @@ class OpenShard:
         self.memory = _at_least(layout.size, memory)
         self._bytes = self.memory[: layout.size]
         _write_header(self._bytes, layout)
-        self.columns: dict[str, NDArray[Any]] = {
+        self._stored: dict[str, NDArray[Any]] = {
             name: np.ndarray(place.shape, place.dtype, self._bytes.data, place.offset)
             for name, place in layout.columns.items()
         }
+        self._half, self._coded = dataset.half, dataset.dtype == "int8"
+        self.columns = (
+            {site.name: np.empty(self._stored[site.name].shape, "<f4") for site in dataset.sites}
+            if self._coded
+            else self._stored
+        )
+
+    def finish(self) -> None:
+        """Make of the columns what is stored: where they are no part of the file's bytes, these are filled now."""
+        if not self._coded:
+            return
+        for name, column in self.columns.items():
+            channels = channel_shape(column.shape[2:], self._half)
+            for step, plane in enumerate(column):
+                self._stored[name][step], self._stored[SCALES + name][step] = encode(plane, channels)
 
     @property
     def content(self) -> memoryview:
-        """The file's bytes."""
+        """The file's bytes; whole after :meth:`finish`."""
         return self._bytes.data
 
     def record(self) -> ShardRecord:
@@ -68,14 +86,16 @@ class OpenShard:
 def fill_shard(dataset: DatasetRecord, index: int, samples: Sequence[Sample], columns: Columns) -> OpenShard:
     """A shard with copies of ``columns``, site name to (step, sample, *feature).
 
-    Raises :class:`DataError` for an array of the wrong shape or dtype.
+    bfloat16 is handed over as it is stored, int8 as float32. Raises :class:`DataError` for an array of the wrong
+    shape or dtype.
     """
     for site in dataset.sites:
         expected = (len(dataset.steps), len(samples), *site.shape)
-        _check_column(site.name, columns[site.name], expected, STORED_DTYPE[dataset.dtype])
+        _check_column(site.name, columns[site.name], expected, FILLED_DTYPE[dataset.dtype])
     shard = OpenShard(dataset, index, samples)
     for name, target in shard.columns.items():
         target[...] = columns[name]
+    shard.finish()
     return shard
 
 

@@ -1,6 +1,6 @@
 """Is this a shard? Decided from the file's structure, before any of its activations is read.
 
-Everything is on an allowlist: the names, types and shapes of format 1 and nothing else. What the file says is held
+Everything is on an allowlist: the names, types and shapes of the format and nothing else. What the file says is held
 against its record, and the record against itself.
 """
 
@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from outcrop.data.errors import DataError
 from outcrop.data.hdf5_source import ByteSource
 from outcrop.data.hdf5_tree import NAME, Hdf5Tree, StoredArray, read_tree
-from outcrop.data.schema import FORMAT_VERSION, STORED_DTYPE, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.schema import FORMATS, ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.stored import StoredColumn, stored_columns
 
 MAX_META_BYTES = 2**26
 SAMPLE_ID = re.compile(r"[0-9a-f]{16}")
@@ -61,17 +62,18 @@ def read_array(source: ByteSource, array: StoredArray) -> NDArray[np.generic]:
 
 
 def parse_record(content: bytes, *, where: str) -> DatasetRecord:
-    """The data set's record out of ``dataset.json``. Raises :class:`DataError` if it is not one of format 1."""
+    """The data set's record out of ``dataset.json``. Raises :class:`DataError` if it is of no known format."""
     try:
         record = DatasetRecord.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("format",):
+            known = " and ".join(map(str, FORMATS))
             raise DataError(
-                f"{where} is of format {first['input']!r}; this version of outcrop reads format {FORMAT_VERSION}. "
+                f"{where} is of format {first['input']!r}; this version of outcrop reads formats {known}. "
                 "Install a newer outcrop."
             ) from error
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "as a whole"
         raise DataError(f"{where} is not a format-1 record: {place}: {first['msg']}.") from error
     check_record(record, where=where)
     return record
@@ -106,16 +108,15 @@ def _line_faults(record: DatasetRecord, shard: ShardRecord) -> Iterator[str]:
         yield f"the file {shard.file!r} is not the one of this shard"
     if not shard.samples or not all(SAMPLE_ID.fullmatch(name) for name in shard.samples):
         yield "a sample's id is not 16 hexadecimal digits, or there is no sample"
-    if set(shard.columns) != {site.name for site in record.sites}:
+    wanted = list(stored_columns(record))
+    if set(shard.columns) != {each.key for each in wanted}:
         yield "the columns are not the data set's sites"
-    for site in record.sites:
-        column = shard.columns[site.name]
-        expected = (len(record.steps), len(shard.samples), *site.shape)
-        kind = STORED_DTYPE[record.dtype]
-        if (column.shape, column.dtype, len(column.crc32)) != (expected, kind, len(record.steps)):
-            yield f"the column of site {site.name!r} is not of shape {expected} and type {kind}"
+    for each in wanted:
+        column, expected = shard.columns[each.key], each.shape(len(shard.samples))
+        if (column.shape, column.dtype, len(column.crc32)) != (expected, each.dtype, each.steps):
+            yield f"the column of site {each.key!r} is not of shape {expected} and type {each.dtype}"
         elif column.offset + column_bytes(column) > shard.bytes:
-            yield f"the column of site {site.name!r} ends after the file"
+            yield f"the column of site {each.key!r} ends after the file"
 
 
 def column_bytes(column: ColumnRecord) -> int:
@@ -123,16 +124,15 @@ def column_bytes(column: ColumnRecord) -> int:
     return math.prod(column.shape) * np.dtype(column.dtype).itemsize
 
 
-def column_record(shard: ShardStructure, site: str) -> ColumnRecord:
-    """Where the array of ``site`` lies, without its checksums. Raises :class:`DataError` if it is compressed."""
-    array = shard.arrays[f"activations/{site}"]
+def column_record(shard: ShardStructure, column: StoredColumn) -> ColumnRecord:
+    """Where the array of ``column`` lies, without its checksums. Raises :class:`DataError` if it is compressed."""
+    array = shard.arrays[column.path]
     if array.offset is None:
         raise DataError(
-            f"Site {site!r} is compressed: its columns cannot be read in place. "
+            f"Site {column.key!r} is compressed: its columns cannot be read in place. "
             "Unpack the file, or several as one, with `outcrop merge FILE ... --out FOLDER`."
         )
-    kind = STORED_DTYPE[shard.record.dtype]
-    return ColumnRecord(offset=array.offset, shape=array.shape, dtype=kind, crc32=())
+    return ColumnRecord(offset=array.offset, shape=array.shape, dtype=column.dtype, crc32=())
 
 
 def _read_meta(source: ByteSource, tree: Hdf5Tree) -> DatasetRecord:
@@ -145,42 +145,41 @@ def _read_meta(source: ByteSource, tree: Hdf5Tree) -> DatasetRecord:
         return DatasetRecord.model_validate_json(source.read(meta.offset, meta.size))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "as a whole"
         raise DataError(f"{source.name} is not a shard of format 1: /meta: {where}: {first['msg']}.") from error
 
 
 def _faults(tree: Hdf5Tree, record: DatasetRecord) -> Iterator[str]:
-    expected = _expected(record)
+    ids = tree.arrays.get("samples/id")
+    samples = ids.shape[0] if ids is not None and len(ids.shape) == 1 else 0
+    expected = _expected(record, samples)
     groups = {"", "samples", "steps", "activations"} | ({"samples/labels"} if record.labels else set())
+    groups |= {"scales"} if record.dtype == "int8" else set()
     strange = sorted((tree.arrays.keys() - expected.keys()) | (tree.groups - groups))
     lacking = sorted((expected.keys() - tree.arrays.keys()) | (groups - tree.groups))
     if strange or lacking:
         yield f"it holds {strange[:3]!r}, which its record does not name" if strange else f"it lacks {lacking[:3]!r}"
         return
-    axes = tree.arrays["samples/id"].shape
-    if len(axes) != 1:
-        yield f"'/samples/id' has the shape {axes}"
+    if ids is None or len(ids.shape) != 1:
+        yield f"'/samples/id' has the shape {ids and ids.shape}"
         return
     for name, (kinds, shape) in expected.items():
         array = tree.arrays[name]
-        wanted = tuple(axes[0] if extent is None else extent for extent in shape)
-        if name != "meta" and array.shape != wanted:
-            yield f"{'/' + name!r} has the shape {array.shape}, and {wanted} was expected"
+        if name != "meta" and array.shape != shape:
+            yield f"{'/' + name!r} has the shape {array.shape}, and {shape} was expected"
         if not {array.dtype.str, array.dtype.kind} & set(kinds):
             yield f"{'/' + name!r} is of type {array.dtype.str}, and {' or '.join(kinds)} was expected"
         if array.chunks is not None and not name.startswith("activations/"):
             yield f"{'/' + name!r} is chunked"
 
 
-def _expected(record: DatasetRecord) -> dict[str, tuple[tuple[str, ...], tuple[int | None, ...]]]:
-    """Types (or the kind S for text of any length) and shape of every array; None stands for the samples."""
-    found: dict[str, tuple[tuple[str, ...], tuple[int | None, ...]]] = {"meta": (("|u1",), ())}
-    found["samples/id"] = (("<u8",), (None,))
-    found["samples/seed"] = (("<i8",), (None,))
-    found |= {f"samples/{name}": (("S",), (None,)) for name in TEXT_COLUMNS}
-    found |= {f"samples/labels/{name}": (("S", "<i8", "<f8"), (None,)) for name in record.labels}
+def _expected(record: DatasetRecord, samples: int) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Types (or the kind S for text of any length) and shape of every array in a shard of ``samples``."""
+    found: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {"meta": (("|u1",), ())}
+    found["samples/id"] = (("<u8",), (samples,))
+    found["samples/seed"] = (("<i8",), (samples,))
+    found |= {f"samples/{name}": (("S",), (samples,)) for name in TEXT_COLUMNS}
+    found |= {f"samples/labels/{name}": (("S", "<i8", "<f8"), (samples,)) for name in record.labels}
     found |= {f"steps/{name}": ((kind,), (len(record.steps),)) for name, kind in STEP_COLUMNS.items()}
-    stored = STORED_DTYPE[record.dtype]
-    for site in record.sites:
-        found[f"activations/{site.name}"] = ((stored,), (len(record.steps), None, *site.shape))
+    found |= {column.path: ((column.dtype,), column.shape(samples)) for column in stored_columns(record)}
     return found

@@ -15,6 +15,7 @@ from outcrop.data.folder import read_shard_table, shard_samples
 from outcrop.data.hdf5_source import LocalSource
 from outcrop.data.safe_paths import read_bounded, safe_path
 from outcrop.data.schema import ColumnRecord, DatasetRecord, ShardRecord
+from outcrop.data.stored import StoredColumn, stored_columns
 from outcrop.data.structure import ShardStructure, check_shard, column_record
 
 BLOCK = 2**24
@@ -29,7 +30,9 @@ def check_lone_shard(path: Path) -> list[Finding]:
             shard = check_shard(source)
             shard_samples(source, shard)
             return [
-                finding for site in shard.record.sites for finding in _check_values(source, path.name, shard, site.name)
+                finding
+                for column in stored_columns(shard.record)
+                for finding in _check_values(source, path.name, shard, column)
             ]
     except DataError as error:
         return [Finding("error", path.name, str(error))]
@@ -46,8 +49,8 @@ def check_shard_file(
             return None, [Finding("error", shard.file, "is missing")]
         with LocalSource(path) as source:
             findings += _check_bytes(source, shard)
-            for site in record.sites:
-                findings += _check_column(source, shard.file, site.name, shard.columns[site.name])
+            for column in stored_columns(record):
+                findings += _check_column(source, shard.file, column.key, shard.columns[column.key])
             structure = check_shard(source)
         if structure.record != record:
             findings.append(Finding("error", shard.file, "holds the record of another data set than dataset.json"))
@@ -69,16 +72,16 @@ def _check_bytes(source: LocalSource, shard: ShardRecord) -> Iterator[Finding]:
         yield Finding("error", shard.file, f"is not what was written ({source.size} of {shard.bytes} bytes)")
 
 
-def _check_values(source: LocalSource, where: str, shard: ShardStructure, site: str) -> Iterator[Finding]:
+def _check_values(source: LocalSource, where: str, shard: ShardStructure, column: StoredColumn) -> Iterator[Finding]:
     """Of an array in place, or of every chunk of a compressed one, whose own checksums are verified."""
-    array = shard.arrays[f"activations/{site}"]
+    array = shard.arrays[column.path]
     if array.chunks is None:
-        yield from _check_column(source, where, site, column_record(shard, site))
+        yield from _check_column(source, where, column.key, column_record(shard, column))
         return
     for start in sorted(array.chunks.chunks):
         chunk = np.frombuffer(array.chunks.read(source.read, start), array.dtype)
         if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
-            yield Finding("error", where, f"site {site!r}, step {start[0]}: infinite or NaN values")
+            yield Finding("error", where, f"site {column.key!r}, step {start[0]}: infinite or NaN values")
 
 
 def _check_column(source: LocalSource, where: str, site: str, column: ColumnRecord) -> Iterator[Finding]:

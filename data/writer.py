@@ -74,7 +74,7 @@ class ShardWriter:
             write_atomic(self.folder / "samples.parquet", table, tag=self._tag)
             note_checked(table)
             files = {"dataset.json": (self.folder / "dataset.json").read_bytes(), "samples.parquet": table}
-            manifest = manifest_content(self.dataset.uuid, records, files)
+            manifest = manifest_content(self.dataset, records, files)
             write_atomic(self.folder / "manifest.json", manifest, tag=self._tag)
             merge_journals(self.folder, records, tag=self._tag)
             remove_partial_files(self.folder)

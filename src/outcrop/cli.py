@@ -73,7 +73,7 @@ def main() -> None:
 @click.option("--true-cfg", type=float, help="Scale of a second, unprompted prediction, for Flux, Qwen-Image and kin.")
 @click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to record.")
 @click.option("--reduction", help="mean, full, grid:K, tokens:N or project:D.")
-@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32"]), help="How values are stored.")
+@click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32", "int8"]), help="How values are stored.")
 @click.option("--batch", type=int, help="Images generated at once.")
 @click.option("--seed", type=int, help="The first seed.")
 @click.option("--per-prompt", type=int, help="Images of every prompt.")

@@ -70,6 +70,26 @@ def test_a_projection_is_linear_repeatable_and_keeps_distances_on_average(maps: 
     torch.testing.assert_close(apart, torch.ones(6), atol=0.1, rtol=0)
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 320])
+def test_a_projection_keeps_squared_distances_on_average_with_the_stated_variance(size: int) -> None:
+    """Pairs at many distances: their mean ratio is 1, and its spread at most that of the theory, sqrt(2 / size)."""
+    pairs = torch.randn((2, 400, 320), generator=torch.Generator().manual_seed(1))
+    before = (pairs[0] - pairs[1]).square().sum(1)
+    after = (reduce(f"project:{size}", pairs[0]) - reduce(f"project:{size}", pairs[1])).square().sum(1)
+    ratio = after / before
+    expected = (2 / size) ** 0.5
+    assert abs(float(ratio.mean()) - 1) <= 5 * expected / 400**0.5
+    assert float(ratio.std()) <= 1.2 * expected
+
+
+def test_a_projection_of_a_large_map_in_half_precision_needs_no_matrix() -> None:
+    large = torch.ones((1, 1280, 64, 64), dtype=torch.float16) * 100
+    projected = reduce("project:256", large)
+    assert projected.dtype == torch.float32
+    assert torch.isfinite(projected).all()
+    assert 0.5 < float(projected.square().sum() / (100**2 * large.numel())) < 1.5
+
+
 @pytest.mark.parametrize(
     "text", ["", "median", "grid", "grid:0", "grid:-1", "grid:x", "mean:2", "tokens:", "project:1.5"]
 )

@@ -27,7 +27,8 @@ def test_the_models_own_data_come_again_to_the_bit(whole: Dataset, wanted: int, 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"dtype": "bfloat16"}, {"half": "both"}, {"images": False}, {"batch": 4, "shard_samples": 4}]
+    "changes",
+    [{"dtype": "bfloat16"}, {"dtype": "int8", "half": "both"}, {"images": False}, {"batch": 4, "shard_samples": 4}],
 )
 def test_every_kind_of_data_set_can_be_replayed(tmp_path: Path, new_spec: NewSpec, changes: dict[str, object]) -> None:
     ds = capture(new_spec(**changes), tmp_path / "ds")

@@ -53,6 +53,21 @@ def test_every_sample_has_its_prompt_labels_seed_and_image(whole: Dataset) -> No
     assert len(whole.info.provenance["weights_sha256"]) == 64
 
 
+def test_a_capture_of_one_byte_a_value_lies_near_and_is_the_same_after_a_kill(
+    tmp_path: Path, whole: Dataset, new_spec: NewSpec, contents: Callable[[Path], dict[str, bytes]]
+) -> None:
+    ds = capture(new_spec(dtype="int8"), tmp_path / "ds")
+    before = contents(ds.path)
+    for site in whole.sites.index:
+        plain = whole.activations(site, step=0).astype(np.float32)
+        np.testing.assert_allclose(ds.activations(site, step=0), plain, atol=np.ptp(plain) / 400)
+    (ds.path / "manifest.json").unlink()
+    journal = ds.path / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:1]))
+    capture(new_spec(dtype="int8"), ds.path)
+    assert contents(ds.path) == before
+
+
 def test_a_finished_capture_is_opened_not_made_again(
     whole: Dataset, new_spec: NewSpec, contents: Callable[[Path], dict[str, bytes]]
 ) -> None:

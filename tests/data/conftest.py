@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from outcrop.data.samples import LabelValue, Sample, image_path, sample_id
-from outcrop.data.schema import STORED_DTYPE, DatasetRecord, DType, SiteRecord, StepRecord
+from outcrop.data.schema import FILLED_DTYPE, DatasetRecord, DType, SiteRecord, StepRecord, format_of
 from outcrop.data.writer import open_writer
 
 SHARD = 3
@@ -28,6 +28,7 @@ def make_record(*, dtype: DType = "float16", uuid: str = "u1", planned: int = 8,
     )
     steps = tuple(StepRecord(index=k, timestep=900.0 - 400 * k, log_snr=k - 1.0, noise=90.0 - k) for k in range(2))
     fields = {
+        "format": format_of(dtype),
         "uuid": uuid,
         "model": "planted",
         "dtype": dtype,
@@ -57,7 +58,7 @@ def make_samples(n: int = 8) -> list[Sample]:
 
 def make_columns(record: DatasetRecord, rows: range) -> Columns:
     """Values that depend on the site, the step and the sample's place in the plan."""
-    kind = np.dtype(STORED_DTYPE[record.dtype])
+    kind = np.dtype(FILLED_DTYPE[record.dtype])
     columns = {}
     for number, site in enumerate(record.sites):
         planes = [

@@ -151,7 +151,7 @@ def test_a_data_set_without_images_says_so(tmp_path: Path, write: Callable[..., 
         (None, "it has no dataset.json"),
         ("{}", "is not a format-1 record: uuid: Field required"),
         ("[", "is not a format-1 record"),
-        ('{"format": 7}', "of format 7; this version of outcrop reads format 1. Install a newer outcrop"),
+        ('{"format": 7}', "of format 7; this version of outcrop reads formats 1 and 2. Install a newer outcrop"),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_named(tmp_path: Path, content: str | None, message: str) -> None:

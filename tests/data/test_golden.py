@@ -1,4 +1,4 @@
-"""Files of format 1 that were written once: they are read by us and by others, today and forever.
+"""Files of formats 1 and 2 that were written once: they are read by us and by others, today and forever.
 
 ``tests/data/golden`` is never changed. A reader that no longer reads it is broken.
 """
@@ -20,22 +20,28 @@ from outcrop.data.merge import merge_datasets
 from outcrop.data.validate import validate_dataset
 
 ROOT = Path(__file__).parent / "golden" / "format-1"
+SECOND = ROOT.parent / "format-2"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "format.md"
 EXPECTED = json.loads((ROOT / "expected.json").read_text(encoding="utf-8"))
+EXPECTED_INT8 = json.loads((SECOND / "expected.json").read_text(encoding="utf-8"))
 DTYPES = ("float16", "bfloat16", "float32")
 SITES = ("mid_block", "up_blocks.0")
-SHA256 = "685c20e354ec392766bcafde79a378450218b1e24320ace062a7f6a494760b46"
+SHA256 = {
+    "format-1": "685c20e354ec392766bcafde79a378450218b1e24320ace062a7f6a494760b46",
+    "format-2": "0817bd7b335634d62da56dfe0f5f9e59c83e49a1cc3e0c7a97291c609d972083",
+}
 
 
 def as_float(values: np.ndarray) -> np.ndarray:
     return (values.astype("<u4") << 16).view("<f4") if values.dtype == np.uint16 else values
 
 
-def test_the_golden_files_are_untouched() -> None:
-    digest = hashlib.sha256()
-    for path in sorted(path for path in ROOT.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    assert digest.hexdigest() == SHA256
+@pytest.mark.parametrize("version", SHA256)
+def test_the_golden_files_are_untouched(version: str) -> None:
+    digest, root = hashlib.sha256(), ROOT.parent / version
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    assert digest.hexdigest() == SHA256[version]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -47,6 +53,15 @@ def test_golden_data_sets_are_valid_and_read_as_they_were_written(dtype: str) ->
             np.testing.assert_array_equal(ds.activations(site, step=step).astype(float), EXPECTED[dtype][site][step])
     for name, values in EXPECTED["samples"].items():
         assert (list(ds.samples.index) if name == "id" else list(ds.samples[name])) == values
+
+
+def test_a_golden_data_set_of_int8_is_valid_and_read_as_it_was_written() -> None:
+    assert validate_dataset(SECOND / "int8") == []
+    ds = open_dataset(SECOND / "int8")
+    assert list(ds.samples.index) == EXPECTED_INT8["ids"]
+    for site in SITES:
+        for step in (0, 1):
+            np.testing.assert_array_equal(ds.activations(site, step=step), EXPECTED_INT8["int8"][site][step])
 
 
 def test_golden_labels_that_were_added_are_read() -> None:
@@ -75,6 +90,16 @@ def test_others_read_the_same(library: object, file: str) -> None:
                 np.testing.assert_array_equal(values.astype(float), np.array(EXPECTED[dtype][site])[:, :3])
             assert [f"{value:016x}" for value in shard["samples/id"][:].tolist()] == EXPECTED["samples"]["id"][:3]
             assert json.loads(bytes(shard["meta"][:]))["dtype"] == dtype
+
+
+@pytest.mark.parametrize("library", [h5py, pyfive], ids=["h5py", "pyfive"])
+def test_others_read_codes_and_scales(library: object) -> None:
+    with library.File(SECOND / "int8/shards/000/s000000.h5") as shard:
+        for site in SITES:
+            scales = np.asarray(shard[f"scales/{site}"][:])
+            values = scales[:, :1] + scales[:, 1:] * np.asarray(shard[f"activations/{site}"][:])
+            expected = np.array(EXPECTED_INT8["int8"][site])[:, :3]
+            np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
 
 
 ALONE = """

@@ -106,7 +106,8 @@ record_case("a_record_of_absurd_shapes", "values of shape", lambda c: c.replace(
 record_case("a_record_of_huge_shapes", "values of shape", lambda c: c.replace(b'"shape":[4]', b'"shape":[%d]' % 2**63))
 record_case("a_label_that_climbs", "unsafe name", lambda c: c.replace(b'"content"', b'"../../id"'))
 record_case("a_label_called_as_a_column", "twice", lambda c: c.replace(b'"content"', b'"prompt"'))
-record_case("a_later_format", "Input should be 1", lambda c: c.replace(b'"format":1', b'"format":2'))
+record_case("a_later_format", "Input should be 1 or 2", lambda c: c.replace(b'"format":1', b'"format":3'))
+record_case("another_format_s_number", "float16 is of format 1", lambda c: c.replace(b'"format":1', b'"format":2'))
 
 
 # The file
