@@ -112,6 +112,10 @@ unit: wheel
 test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCROP_KILLS=200), and compare what they resume to
 	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/capture/test_faults.py $(PYTEST_ARGS)
 
+.PHONY: test-cluster
+test-cluster: wheel ## kill workers at random, and start jobs as a batch system does
+	OUTCROP_CLUSTER=1 "$(SITE)/bin/python" -P -m pytest tests/cluster $(PYTEST_ARGS)
+
 .PHONY: test-hostile
 test-hostile: wheel ## open 10,000 mutated shards, and find 1,000 flipped bits and 200 truncations in a data set
 	OUTCROP_MUTATIONS=10000 OUTCROP_FLIPS=1000 OUTCROP_CUTS=200 "$(SITE)/bin/python" -P -m pytest tests/data/hostile $(PYTEST_ARGS)

@@ -46,11 +46,16 @@ class Rank:
 
     def device(self, wanted: str) -> str:
         """The device of this rank: a bare ``cuda`` becomes the one with the rank's number on its machine."""
-        return f"{wanted}:{self.local}" if wanted == "cuda" else wanted
+        return local_device(wanted, self.local)
 
     def owns(self, shard: int) -> bool:
         """Whether ``shard`` is this rank's to make."""
         return shard % self.world == self.index
+
+
+def local_device(wanted: str, number: int) -> str:
+    """The device of the process with ``number`` on its machine: a bare ``cuda`` becomes the one with its number."""
+    return f"{wanted}:{number}" if wanted == "cuda" else wanted
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:

@@ -1,25 +1,20 @@
 """Generate, record and commit: the capture itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from outcrop.capture.hooks import Recorder
 from outcrop.capture.job import Job, describe, open_request
 from outcrop.capture.memory import plan_memory
 from outcrop.capture.plan import Plan
 from outcrop.capture.ranks import Rank
+from outcrop.capture.shards import fill
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
 from outcrop.data.journal import read_journal
-from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord
-from outcrop.data.shard import OpenShard
 from outcrop.data.writer import ShardWriter, open_writer, read_record
 
 Progress = Callable[[int, int], None]
@@ -118,30 +113,20 @@ def _run(
     planned = sum(len(plan.shard(index, size)) for index in own)
     done = sum(known.get(index, 0) for index in own)
     progress(done, planned)
+
+    def count(fresh: int) -> None:
+        nonlocal done
+        done += fresh
+        progress(done, planned)
+
     with job.recorder() as recorder:
         for index in own:
             if index in known:
                 continue
             shard = background.open_shard(index, plan.shard(index, size))
-            for start in range(0, len(shard.samples), job.spec.batch):
-                batch = shard.samples[start : start + job.spec.batch]
-                images = _record_into(shard, start, job=job, recorder=recorder, batch=batch)
-                if job.spec.images:
-                    background.write_images(batch, images)
-                done += len(batch)
-                progress(done, planned)
+            fill(shard, job, recorder, background, made=count)
             background.commit(shard)
     return done
-
-
-def _record_into(
-    shard: OpenShard, start: int, *, job: Job, recorder: Recorder, batch: Sequence[Sample]
-) -> NDArray[np.uint8]:
-    """Fill the rows of ``batch``; its pictures. The recorder's own arrays are let go on return."""
-    images, values = job.record(recorder, batch)
-    for name, column in shard.columns.items():
-        column[:, start : start + len(batch)] = values[name]
-    return images
 
 
 def _silent(_done: int, _planned: int) -> None:

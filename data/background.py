@@ -13,7 +13,7 @@ from PIL import Image
 
 from outcrop.data.samples import Sample
 from outcrop.data.shard import Memory, OpenShard
-from outcrop.data.writer import ShardWriter
+from outcrop.data.writer import DelegateWriter, ShardWriter
 
 PICTURE_BATCHES = 3
 """Batches of pixels that may be in memory at once: one being made, the others waiting or being written."""
@@ -27,7 +27,7 @@ class _Task:
 
 
 class BackgroundWriter:
-    """Does a :class:`ShardWriter`'s work in the order in which it is given, while its context is open.
+    """Does the work of a writer in the order in which it is given, while its context is open.
 
     At most ``buffers`` shards are in memory: :meth:`open_shard` waits until one is free, and :meth:`write_images` until
     earlier pictures are written, so that a slow disk slows the work down instead of filling the memory. What fails on
@@ -35,7 +35,7 @@ class BackgroundWriter:
     the body does not stop the writing of what was given before.
     """
 
-    def __init__(self, writer: ShardWriter, *, buffers: int) -> None:
+    def __init__(self, writer: ShardWriter | DelegateWriter, *, buffers: int) -> None:
         self._writer = writer
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[Memory] = queue.SimpleQueue()

@@ -66,6 +66,17 @@ class OpenShard:
         """The file's bytes; whole after :meth:`finish`."""
         return self._bytes.data
 
+    def take_over(self, content: NDArray[np.uint8]) -> bool:
+        """Take the columns from the bytes of a file; whether that is this shard, with the same samples of the same
+        data set. Where it is not, the columns have to be filled.
+        """
+        if len(content) != len(self._bytes):
+            return False
+        for place in self._layout.columns.values():
+            own = slice(place.offset, place.offset + place.size)
+            self._bytes[own] = content[own]
+        return np.array_equal(content, self._bytes)
+
     def record(self) -> ShardRecord:
         """The journal line that will announce the shard as it is now filled."""
         return ShardRecord(

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from outcrop.data.atomic import append_line, cut_torn_line, remove_partial_files, write_all_atomic, write_atomic
 from outcrop.data.errors import ConflictError, DataError, StorageError
 from outcrop.data.journal import journal_path, manifest_content, merge_journals, read_journal
@@ -27,34 +29,86 @@ from outcrop.data.structure import MAX_META_BYTES, check_record, parse_record
 from outcrop.data.tables import sample_table
 
 
-class ShardWriter:
+class ShardFiles:
+    """Writes the shards and pictures of one data set under its folder, and announces nothing.
+
+    ``tag`` becomes part of temporary names: writers with other tags do not meet.
+    """
+
+    def __init__(self, folder: Path, dataset: DatasetRecord, *, tag: str = "") -> None:
+        self.folder, self.dataset, self._tag = folder, dataset, tag
+
+    def write_shard(self, shard: OpenShard) -> ShardRecord:
+        """Write a filled shard; the line that will announce it.
+
+        Raises :class:`StorageError` naming the file; nothing committed is touched.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            hashing = beside.submit(shard.record)
+            write_atomic(self.folder / shard_file(shard.index), shard.content, tag=self._tag)
+        return hashing.result()
+
+    def write_images(self, images: Mapping[str, bytes]) -> None:
+        """Write encoded pictures, by their paths inside the data set. Raises :class:`StorageError`."""
+        write_all_atomic({self.folder / path: content for path, content in images.items()}, tag=self._tag)
+
+
+class DelegateWriter(ShardFiles):
+    """Writes for another process, which holds the lock, looks after the room, and announces the shards of ``records``.
+
+    Raises :class:`DataError` if that process's data set is not in ``folder``, and :class:`ConflictError` if it is of
+    another configuration than ``dataset``.
+    """
+
+    def __init__(self, folder: Path, dataset: DatasetRecord, *, tag: str) -> None:
+        _check_same(folder, read_record(folder), dataset)
+        super().__init__(folder, dataset, tag=tag)
+        self.records: list[ShardRecord] = []
+
+    def take_over(self, shard: OpenShard) -> bool:
+        """Whether an earlier process has written ``shard``, and its pictures before it, but could not tell of it."""
+        path = self.folder / shard_file(shard.index)
+        if not path.exists() or not path.stat().st_size:
+            return False
+        there = shard.take_over(np.memmap(path, np.uint8, "r"))
+        if there:
+            self.records.append(shard.record())
+        return there
+
+    def commit_shard(self, shard: OpenShard) -> ShardRecord:
+        """Write a filled shard, and keep its record for who announces it."""
+        self.records.append(self.write_shard(shard))
+        return self.records[-1]
+
+    def check_room(self, *, image_bytes: float = 0) -> None:
+        """The process that holds the lock knows what remains, and does this."""
+
+
+class ShardWriter(ShardFiles):
     """Commits shards of one data set. Made by :func:`open_writer`, which holds the lock.
 
     ``committed`` tells how many samples each committed shard holds.
     """
 
     def __init__(self, folder: Path, dataset: DatasetRecord, *, rank: int | None = None) -> None:
-        self.folder, self.dataset, self.rank = folder, dataset, rank
+        super().__init__(folder, dataset, tag=rank_tag(rank))
+        self.rank = rank
         self.committed = {record.index: len(record.samples) for record in read_journal(folder)}
-        self._tag = rank_tag(rank)
 
     def commit(self, index: int, samples: Sequence[Sample], columns: Columns) -> ShardRecord:
         """Write shard ``index`` with ``columns``, site name to (step, sample, *feature)."""
         return self.commit_shard(fill_shard(self.dataset, index, samples, columns))
 
     def commit_shard(self, shard: OpenShard) -> ShardRecord:
-        """Write a filled shard. Raises :class:`StorageError` naming the file; nothing committed is touched."""
-        with ThreadPoolExecutor(1) as beside:
-            hashing = beside.submit(shard.record)
-            write_atomic(self.folder / shard_file(shard.index), shard.content, tag=self._tag)
-        record = hashing.result()
-        append_line(journal_path(self.folder, self.rank), record.model_dump_json())
-        self.committed[record.index] = len(record.samples)
+        """Write and announce a filled shard. Raises :class:`StorageError`; nothing committed is touched."""
+        record = self.write_shard(shard)
+        self.announce(record)
         return record
 
-    def write_images(self, images: Mapping[str, bytes]) -> None:
-        """Write encoded pictures, by their paths inside the data set. Raises :class:`StorageError`."""
-        write_all_atomic({self.folder / path: content for path, content in images.items()}, tag=self._tag)
+    def announce(self, record: ShardRecord) -> None:
+        """Add the journal line of a shard that was written. Raises :class:`StorageError`."""
+        append_line(journal_path(self.folder, self.rank), record.model_dump_json())
+        self.committed[record.index] = len(record.samples)
 
     def check_room(self, *, image_bytes: float = 0) -> None:
         """Raises :class:`StorageError` if what remains, with images of ``image_bytes`` each, cannot fit on the disk."""

@@ -1,7 +1,7 @@
 """The cells of a sweep, fitted on all cores, and kept as they come so that a sweep can be gone on with."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,16 +45,25 @@ class Kept(Protocol):
     def store(self, number: int, fitted: Fitted) -> None: ...
 
 
+CellFitter = Callable[[Recording, Plan, Sequence[int], FeatureCheck], Iterator[tuple[int, Fitted]]]
+"""Fits the cells with these numbers, and gives them as they are finished; what :func:`fit_missing` does here."""
+
+
 def fit_cells(
-    recording: Recording, plan: Plan, *, progress: Progress, check: FeatureCheck, kept: Kept | None = None
+    recording: Recording,
+    plan: Plan,
+    *,
+    progress: Progress,
+    check: FeatureCheck,
+    kept: Kept | None = None,
+    fitter: CellFitter | None = None,
 ) -> list[Fitted]:
-    """Fit every cell of ``plan`` that ``kept`` lacks; only this process reads the recording."""
+    """Fit every cell of ``plan`` that ``kept`` lacks, by ``fitter``, or on the cores of this machine."""
     found = {} if kept is None else {n: kept.load(n) for n in range(len(plan.cells)) if kept.has(n)}
     missing = [number for number in range(len(plan.cells)) if number not in found]
     if found:
         progress(len(found), len(plan.cells))
-    fits = _fit_missing(recording, plan, [plan.cells[number] for number in missing], check)
-    for number, fitted in zip(missing, fits, strict=True):
+    for number, fitted in (fitter or fit_missing)(recording, plan, missing, check):
         found[number] = fitted
         if kept is not None:
             kept.store(number, fitted)
@@ -76,7 +85,14 @@ def given_surprises(recording: Recording, plan: Plan) -> list[NDArray[np.float64
     return found
 
 
-def _fit_missing(recording: Recording, plan: Plan, cells: list[Cell], check: FeatureCheck) -> Iterator[Fitted]:
+def fit_missing(
+    recording: Recording, plan: Plan, numbers: Sequence[int], check: FeatureCheck, *, workers: int | None = None
+) -> Iterator[tuple[int, Fitted]]:
+    """Fit the cells with ``numbers``, in their order; only this process reads the recording.
+
+    ``workers`` processes do it, or as many as are worth their start.
+    """
+    cells = [plan.cells[number] for number in numbers]
     fit = functools.partial(
         _fit_cell,
         targets=plan.targets,
@@ -89,10 +105,11 @@ def _fit_missing(recording: Recording, plan: Plan, cells: list[Cell], check: Fea
     worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
     last: Fitted | None = None
     columns = _columns(recording, cells, check, given=plan.spec.given)
-    for fitted in map_in_order(fit, columns, workers=cores() if worth else 1):
+    fits = map_in_order(fit, columns, workers=workers or (cores() if worth else 1))
+    for number, fitted in zip(numbers, fits, strict=True):
         last = fitted or last
         assert last is not None, "the first column is never a repetition"
-        yield last
+        yield number, last
 
 
 def _columns(

@@ -32,6 +32,12 @@ class FeatureCheck:
         if d > MANY_FEATURES * n:
             self._wide.append(f"{d} for {n} at site {site!r}, step {step}")
 
+    def merge(self, later: "FeatureCheck") -> None:
+        """Add what was noted of cells that come after those of this one."""
+        self._constant += later._constant
+        self._partly += later._partly
+        self._wide += later._wide
+
     def warn(self) -> None:
         """Warn of what was noted, each kind once."""
         says = (

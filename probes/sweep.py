@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from outcrop.data.errors import InputError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.baselines import with_baselines
-from outcrop.probes.cells import Progress, fit_cells, given_surprises
+from outcrop.probes.cells import CellFitter, Progress, fit_cells, given_surprises
 from outcrop.probes.checkpoint import Checkpoint
 from outcrop.probes.comparison import UNLABELLED, Outcomes
 from outcrop.probes.conditional import conditional_columns
@@ -46,13 +46,14 @@ def probe(
     spec: ProbeSpec | None = None,
     progress: Progress | bool = False,
     resume: str | Path | None = None,
+    fitter: CellFitter | None = None,
 ) -> ProbeTable:
     """Fit and test a linear probe for each property, site and step of ``recording`` (a data set).
 
     Accuracy is out of fold over all rows that have the label, with nothing that ``spec.group_by`` names on both sides.
     ``progress`` is called with (done, total) after each cell of site and step; ``True`` shows a bar with the time left.
     Finished cells are kept in the folder ``resume``, so that the same call goes on where it was stopped; saving the
-    table there removes them.
+    table there removes them. ``fitter`` fits the cells elsewhere (:func:`outcrop.cluster.probe_on`).
     Raises :class:`InputError` before any fit for a request that cannot be met, and :class:`DataError` for activations
     that are not finite. Warns of properties that are confounded, and of features that are constant or far more than
     the samples.
@@ -68,7 +69,7 @@ def probe(
     plan = make_plan(recording, spec)
     kept, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
     with shown(progress) as update:
-        fitted = fit_cells(recording, plan, progress=update, check=check, kept=kept)
+        fitted = fit_cells(recording, plan, progress=update, check=check, kept=kept, fitter=fitter)
     check.warn()
     table = _tabulate(recording, plan, [own.fit for own in fitted], widths=[own.width for own in fitted])
     if spec.given is not None:

@@ -13,13 +13,17 @@ import click
 
 from outcrop.cli_atlas import atlas
 from outcrop.cli_attribute import attribute
+from outcrop.cli_cluster import chosen_scheduler, scheduler_options
 from outcrop.cli_data import export, inspect, merge, split, validate
 from outcrop.cli_labels import label
 from outcrop.cli_report import report
 from outcrop.cli_share import pull, push, share
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
-EXTRA = "pip install 'outcrop[capture]'"
+GENERATOR = ("torch", "diffusers", "transformers", "accelerate", "tokenizers")
+ENGINE = ("dask", "distributed", "dask_jobqueue", "cryptography")
+EXTRAS = dict.fromkeys(GENERATOR, "capture") | dict.fromkeys(ENGINE, "distributed")
+"""By the module that is missing, the extra that brings it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,9 +51,12 @@ def main() -> None:
         error.show()
         fail("", code=error.exit_code)
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "diffusers", "transformers", "accelerate", "tokenizers"}:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        fail(f"Error: this command runs a generator and needs {error.name}. Install it with: {EXTRA}", code=1)
+        kind = "runs a generator" if extra == "capture" else "works on a cluster"
+        mend = f"pip install 'outcrop[{extra}]'"
+        fail(f"Error: this command {kind} and needs {error.name}. Install it with: {mend}", code=1)
     except Exception as error:
         from outcrop.data.errors import OutcropError  # it brings pandas and h5py along, which --help must not wait for
 
@@ -82,6 +89,7 @@ def main() -> None:
 @click.option(
     "--rank", "rank_text", metavar="I/N", help="Do one part of N (default: as torchrun or a SLURM array says)."
 )
+@scheduler_options
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, from two trial samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def capture(
@@ -97,12 +105,16 @@ def capture(
     """Generate images and record activations, from a YAML CONFIG, from flags, or both (flags win).
 
     An interrupted capture goes on when the same command is given again. Several processes may share the work: under
-    torchrun, accelerate launch or in a SLURM array, each makes its part of the shards.
+    torchrun, accelerate launch or in a SLURM array, each makes its part of the shards; with --scheduler, this one
+    deals them out to workers.
     """
     from outcrop.capture.memory import parse_size
     from outcrop.capture.ranks import Rank
     from outcrop.capture.spec import parse_spec, read_spec_fields
 
+    opened = chosen_scheduler(flags)
+    if opened and (rank_text or dry_run):
+        raise click.UsageError("--scheduler takes neither --rank nor --dry-run.")
     fields = read_spec_fields(config) if config else {}
     fields |= _fields_of(flags, fields)
     if not {"model", "prompts"} <= set(fields):
@@ -121,11 +133,17 @@ def capture(
     from outcrop.capture.run import capture_share
 
     with progress("capture", "images") as update:
-        if rank is not None and rank.world > 1:
+        if opened:
+            from outcrop.cluster.captures import capture_on
+
+            with opened() as cluster:
+                ds = capture_on(cluster, spec, out, progress=update, memory=cap)
+        elif rank is not None and rank.world > 1:
             share = capture_share(spec, out, rank, progress=update, memory=cap)
             click.echo(json.dumps(share.as_dict()) if as_json else f"{out}: {share.to_text()}")
             return
-        ds = run(spec, out, progress=update, memory=cap)
+        else:
+            ds = run(spec, out, progress=update, memory=cap)
     summary = {"path": str(out), "samples": len(ds), "sites": len(ds.sites), "steps": len(ds.steps)}
     click.echo(json.dumps(summary) if as_json else f"{out}: {ds!r}")
 
@@ -207,6 +225,7 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int, help="Of folds, control tasks, permutations and resampling (default: 0).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
+@scheduler_options
 @click.option("--json", "as_json", is_flag=True, help="Print the best cell of each property as JSON, all columns.")
 def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls.
@@ -215,11 +234,18 @@ def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> No
     """
     import outcrop as oc
 
+    opened = chosen_scheduler(flags)
     spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
-    ds = oc.open_dataset(dataset)
+    ds = oc.open_dataset(dataset.absolute() if opened else dataset)
     target = out or dataset / "probes"
     with plain_warnings(), progress("probe", "cells") as update:
-        table = oc.probe(ds, spec=spec, progress=update, resume=target)
+        if opened:
+            from outcrop.cluster.sweeps import probe_on
+
+            with opened() as cluster:
+                table = probe_on(cluster, ds, spec=spec, progress=update, resume=target)
+        else:
+            table = oc.probe(ds, spec=spec, progress=update, resume=target)
     table.save(target)
     figures = oc.write_figures(table, target / "figures")
     if as_json:

@@ -1,0 +1,120 @@
+"""Where the work is done: processes of this machine, a Dask scheduler that runs already, or jobs of a batch system."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outcrop.cluster.jobs import JobCluster, read_jobs
+from outcrop.cluster.tasks import Cluster
+from outcrop.data.errors import ClusterError, InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Cluster", "open_cluster"]
+
+LOCAL = "local"
+JOBS = (".yaml", ".yml")
+SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
+PATIENCE = 60.0
+"""Seconds that a scheduler which runs already may take to answer, and then to show a worker."""
+ALONE = 300.0
+"""Seconds for which a cluster may be without any worker; jobs may wait in their queue for as long as they must."""
+
+
+@contextmanager
+def open_cluster(scheduler: str, *, workers: int | None = None, patience: float = PATIENCE) -> Iterator[Cluster]:
+    """The cluster that ``scheduler`` names, while the context is open.
+
+    ``local``: ``workers`` processes of this machine (as many as it has cores). ``tcp://HOST:PORT``: the workers of a
+    Dask scheduler that runs already. A path to a YAML file: ``workers`` jobs of a batch system
+    (:class:`~outcrop.cluster.jobs.JobCluster`). Raises :class:`InputError` for anything else, and
+    :class:`ClusterError` for a scheduler that does not answer or has no worker.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1. Got {workers}.")
+    with ExitStack() as stack:
+        if scheduler == LOCAL:
+            client = stack.enter_context(_on_this_machine(workers or _cores()))
+        elif scheduler.startswith(SCHEMES):
+            if workers is not None:
+                raise InputError(
+                    "workers belongs to local and to a file of jobs: a running scheduler has those it has."
+                )
+            client = stack.enter_context(_running(scheduler, patience))
+        elif scheduler.endswith(JOBS):
+            client = stack.enter_context(_in_jobs(read_jobs(Path(scheduler)), workers))
+        else:
+            raise InputError(
+                f"scheduler must be local, the address of a Dask scheduler such as tcp://node1:8786, or a YAML file "
+                f"that describes jobs of a batch system. Got {scheduler!r}."
+            )
+        yield Cluster(client, local=scheduler == LOCAL, patience=None if scheduler.endswith(JOBS) else ALONE)
+
+
+@contextmanager
+def _on_this_machine(workers: int) -> "Iterator[Client]":
+    """Processes that share the cores, one task each at a time; encrypted, for other users see the loopback, too.
+
+    Where the number of threads is set, each process has as many: the bytes of what is computed on a CPU depend on it.
+    """
+    from distributed import Client, LocalCluster
+
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, _cores() // workers)))
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            security=True,
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,  # Dask would stop workers whose models are large; --memory caps what is recorded
+            silence_logs=logging.CRITICAL,  # what fails is told by the error
+            env=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads),
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _running(address: str, patience: float) -> "Iterator[Client]":
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=patience, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, and give the address "
+            "that it prints."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"The scheduler at {address} has no worker. Start some with `dask worker {address} --nthreads 1`, in "
+                "an environment that has outcrop."
+            ) from error
+        yield client
+
+
+@contextmanager
+def _in_jobs(jobs: JobCluster, workers: int | None) -> "Iterator[Client]":
+    """Jobs that end, or are pre-empted, are submitted again as long as there is work."""
+    from distributed import Client
+
+    count = workers or jobs.workers
+    with jobs.start() as cluster, Client(cluster, set_as_default=False) as client:
+        adapted: Any = cluster
+        adapted.adapt(minimum=count, maximum=count)
+        client.wait_for_workers(1)  # a queue may take its time
+        yield client
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
