@@ -21,13 +21,13 @@ OF_THE_SCHEDULER = ("host", "scheduler_options", "security", "shared_temp_direct
 
 class JobCluster(BaseModel):
     """``system``: slurm, pbs, ... (``local`` starts the job scripts on this machine, to try a file out); ``workers``:
-    how many are kept running. All other keys are those of dask-jobqueue's class for the system: ``cores``, ``memory``,
-    ``walltime``, ``queue``, ``account``, ``job_extra_directives``, ``job_script_prologue``, ...
+    how many are kept running; ``job``: keys of dask-jobqueue's class for the system.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="forbid")
     system: System
     workers: int = Field(default=1, ge=1)
+    job: dict[str, Any] = Field(default_factory=dict)
 
     def start(self) -> "JobQueueCluster":
         """The cluster, without workers yet. Raises :class:`ClusterError` for what the batch system does not take."""
@@ -44,14 +44,18 @@ class JobCluster(BaseModel):
     @property
     def settings(self) -> dict[str, Any]:
         """What dask-jobqueue is given: one worker a job, with one task at a time, unless the file says otherwise."""
-        given = {"processes": 1} | dict(self.model_extra or {})
+        given = {"processes": 1} | self.job
         extra = [*given.pop("worker_extra_args", []), "--nthreads", "1"]
         scheduler = {"dashboard_address": ":0"} | given.pop("scheduler_options", {})
         return given | {"worker_extra_args": extra, "scheduler_options": scheduler}
 
 
 def read_jobs(path: Path) -> JobCluster:
-    """The jobs that a YAML file describes. Raises :class:`InputError` if it is missing or says something else."""
+    """The jobs that a YAML file describes: ``system``, ``workers``, and the keys of dask-jobqueue beside them, such as
+    ``cores``, ``memory``, ``walltime``, ``queue``, ``account``, ``job_extra_directives`` and ``job_script_prologue``.
+
+    Raises :class:`InputError` if it is missing or says something else.
+    """
     try:
         fields = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -61,7 +65,8 @@ def read_jobs(path: Path) -> JobCluster:
     if not isinstance(fields, dict):
         raise InputError(f"{path} must hold a mapping such as 'system: slurm'. Got {type(fields).__name__}.")
     try:
-        return JobCluster.model_validate(fields)
+        own = {key: fields[key] for key in ("system", "workers") if key in fields}
+        return JobCluster.model_validate(own | {"job": {key: fields[key] for key in fields if key not in own}})
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
