@@ -46,7 +46,7 @@ class Job:
     def stored_shapes(self) -> dict[str, tuple[int, ...]]:
         """Per site what is stored of one sample and step, by the trial run; (2, *feature) where both halves are."""
         halves = (2,) if self.spec.half == "both" else ()
-        return {site.name: (*halves, *_reduced_shape(site, self.spec.reduction)) for site in self.sites}
+        return {site.name: (*halves, *reduced_shape(site, self.spec.reduction)) for site in self.sites}
 
     def recorder(self) -> Recorder:
         """A recorder of the sites and steps, to be opened."""
@@ -166,7 +166,8 @@ def describe(job: Job, plan: Plan) -> DatasetRecord:
     return DatasetRecord.model_validate(fields | {"shard_samples": shard_size(spec, trial.filled_bytes)})
 
 
-def _reduced_shape(site: Site, reduction: str) -> tuple[int, ...]:
+def reduced_shape(site: Site, reduction: str) -> tuple[int, ...]:
+    """What is stored of a sample and step at ``site``. Raises :class:`InputError` where the reduction does not fit."""
     import torch
 
     blank = torch.empty((1, *site.shape), device="meta")

@@ -46,7 +46,8 @@ class Reduction:
         if self.kind == "tokens":
             tokens = activation.flatten(2).transpose(1, 2) if activation.ndim == 4 else activation
             return tokens[:, _spaced(tokens.shape[1], self.size).to(tokens.device)]
-        return _project(activation.flatten(1), self.size)
+        flat = activation.flatten(1)
+        return flat if flat.shape[1] <= self.size else _project(flat, self.size)
 
 
 def _as_map(activation: Tensor) -> Tensor:

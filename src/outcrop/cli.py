@@ -16,6 +16,7 @@ from outcrop.cli_attribute import attribute
 from outcrop.cli_cluster import chosen_scheduler, scheduler_options
 from outcrop.cli_data import export, inspect, merge, split, validate
 from outcrop.cli_labels import label
+from outcrop.cli_plan import plan
 from outcrop.cli_report import report
 from outcrop.cli_share import pull, push, share
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
@@ -35,6 +36,7 @@ def commands() -> None:
 commands.add_command(atlas)
 commands.add_command(attribute)
 commands.add_command(label)
+commands.add_command(plan)
 commands.add_command(report)
 for command in (inspect, validate, merge, split, export, share, push, pull):
     commands.add_command(command)

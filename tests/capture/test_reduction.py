@@ -82,6 +82,11 @@ def test_a_projection_keeps_squared_distances_on_average_with_the_stated_varianc
     assert float(ratio.std()) <= 1.2 * expected
 
 
+def test_what_is_no_larger_than_its_projection_stays_as_it_is(maps: torch.Tensor) -> None:
+    assert torch.equal(reduce("project:320", maps), maps.flatten(1))
+    assert reduce("project:319", maps).shape == (3, 319)
+
+
 def test_a_projection_of_a_large_map_in_half_precision_needs_no_matrix() -> None:
     large = torch.ones((1, 1280, 64, 64), dtype=torch.float16) * 100
     projected = reduce("project:256", large)
