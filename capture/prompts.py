@@ -194,7 +194,7 @@ def _read_lines(path: Path) -> pd.DataFrame:
 
 def _storable(text: str) -> bool:
     """No NUL, at which fixed-length text ends, and no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
 
 
 def _plain_column(values: "pd.Series[Any]") -> list[LabelValue]:
