@@ -24,10 +24,13 @@ PARTS_FOLDER = "parts"
 
 
 class PartStore:
-    """Pictures by the name of their block. ``folder`` is the study's; without one they are kept in memory."""
+    """Pictures by the name of their block. ``folder`` is the study's; without one they are kept in memory.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder, self._kept = folder, dict[str, Pictures]()
+    ``tag`` becomes part of temporary names: processes with other tags do not meet.
+    """
+
+    def __init__(self, folder: Path | None, *, tag: str = "") -> None:
+        self._folder, self._tag, self._kept = folder, tag, dict[str, Pictures]()
 
     def __contains__(self, name: str) -> bool:
         return name in self._kept or (self._folder is not None and self._path(name).exists())
@@ -36,7 +39,7 @@ class PartStore:
         if self._folder is None:
             self._kept[name] = pictures
         else:
-            write_atomic(self._path(name), npy_bytes(pictures))
+            write_atomic(self._path(name), npy_bytes(pictures), tag=self._tag)
 
     def read(self, name: str) -> Pictures:
         """Raises :class:`DataError` for a damaged file."""

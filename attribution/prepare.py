@@ -155,9 +155,12 @@ class Study:
         return change_of(record, action.site, material)
 
 
-def prepare_study(spec: StudySpec) -> Study:
-    """Check everything that can be wrong with a request. Raises :class:`InputError`."""
-    source = open_source(spec.model, device=spec.device, part=spec.part)
+def prepare_study(spec: StudySpec, *, device: str | None = None) -> Study:
+    """Check everything that can be wrong with a request; ``device`` runs it where it is not the one of ``spec``.
+
+    Raises :class:`InputError`.
+    """
+    source = open_source(spec.model, device=device or spec.device, part=spec.part)
     if getattr(source, "one_step", False):
         spec = spec.model_copy(update={"steps": 1, "guidance": 1.0})
     guidance = source.default_guidance if spec.guidance is None else spec.guidance

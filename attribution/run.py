@@ -1,31 +1,20 @@
 """Running a study: for every group of pairs the donors and receivers, then block by block the interventions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from outcrop.attribution.blocks import Block, Group, plan_groups
+from outcrop.attribution.assembly import plan_study
+from outcrop.attribution.blocks import Block, Group
 from outcrop.attribution.edits import Reference
 from outcrop.attribution.hooks import Edit, Intervened
-from outcrop.attribution.outcomes import (
-    DONORS,
-    IMAGES,
-    PAIRS,
-    RECEIVERS,
-    TABLE,
-    Outcomes,
-    Pictures,
-    load_outcomes,
-    outcome_table,
-    parquet_bytes,
-)
-from outcrop.attribution.pairs import as_sample, pair_table
-from outcrop.attribution.parts import PartStore, drop_parts, merge, study_folder
+from outcrop.attribution.outcomes import Outcomes, Pictures
+from outcrop.attribution.pairs import as_sample
+from outcrop.attribution.parts import PartStore
 from outcrop.attribution.prepare import Study, prepare_study
 from outcrop.attribution.references import collect_references
 from outcrop.attribution.restart import OutputTape, replayed
@@ -34,7 +23,8 @@ from outcrop.data.samples import Sample
 
 Progress = Callable[[int, int], None]
 """Called with the pictures made and planned."""
-Piece = tuple[Sequence[int], Pictures]
+Made = Callable[[int], None]
+"""Called with the pictures of each part that was made."""
 
 
 def run_study(spec: StudySpec, out: str | Path | None = None, *, progress: Progress | None = None) -> Outcomes:
@@ -49,67 +39,46 @@ def run_study(spec: StudySpec, out: str | Path | None = None, *, progress: Progr
 
 def execute(study: Study, folder: Path | None, *, progress: Progress | None = None) -> Outcomes:
     """:func:`run_study` for a study that is prepared."""
-    record, pairs = study.record(), pair_table(study.pairs)
     runner = Runner(study, PartStore(folder))
     if folder is None:
         runner.run(progress or _silent)
-        arrays = {name: _gathered(runner.pieces(name), runner.count(name)) for name in (IMAGES, DONORS, RECEIVERS)}
-        return Outcomes(record, pairs, arrays[IMAGES], arrays[DONORS], arrays[RECEIVERS])
-    tables = {PAIRS: parquet_bytes(pairs), TABLE: parquet_bytes(outcome_table(record.cells, pairs))}
-    with study_folder(folder, record, tables):
-        if not (folder / IMAGES).exists():
-            runner.run(progress or _silent)
-            for name in (DONORS, RECEIVERS, IMAGES):
-                merge(folder / name, runner.pieces(name), count=runner.count(name))
-        drop_parts(folder)
-    return load_outcomes(folder)
+        return runner.plan.in_memory(runner.store)
+    return runner.plan.on_disk(folder, lambda: runner.run(progress or _silent))
 
 
 class Runner:
-    """Makes what a store of blocks lacks."""
+    """Makes what a store of parts lacks."""
 
     def __init__(self, study: Study, store: PartStore) -> None:
-        self.study, self._store = study, store
-        self.groups = plan_groups(
-            [cell.start for cell in study.cells],
-            [cell.needs_donors for cell in study.cells],
-            pairs=len(study.pairs),
-            batch=study.spec.batch,
-        )
+        self.study, self.store, self.plan = study, store, plan_study(study)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return self.plan.groups
 
     def run(self, progress: Progress) -> None:
-        """Make every block that is not there yet."""
-        sizes = {block.name: len(block.cells) * len(block.pairs) for group in self.groups for block in group.blocks}
-        sizes |= {group.name: 2 * len(group.pairs) for group in self.groups}
-        planned = sum(sizes.values())
-        done = sum(size for name, size in sizes.items() if name in self._store)
+        """Make every part that is not there yet."""
+        planned, done = sum(self.plan.sizes.values()), self.plan.done(self.store)
         progress(done, planned)
-        for group in self.groups:
-            todo = [block for block in group.blocks if block.name not in self._store]
-            fresh = group.name not in self._store
-            tape = self._base(group, needed=any(self._replays(block) for block in todo))
-            done += fresh * sizes[group.name]
+
+        def count(fresh: int) -> None:
+            nonlocal done
+            done += fresh
             progress(done, planned)
-            for block in todo:
-                self._store.write(block.name, self.make(block, tape))
-                done += sizes[block.name]
-                progress(done, planned)
 
-    def pieces(self, name: str) -> Iterator[Piece]:
-        """The finished pictures of one of the three arrays, each piece with its rows."""
-        total = len(self.study.pairs)
-        for group in self.groups:
-            if name == IMAGES:
-                for block in group.blocks:
-                    rows = [cell * total + pair for cell in block.cells for pair in block.pairs]
-                    yield rows, self._store.read(block.name)
-            else:
-                both, count = self._store.read(group.name), len(group.pairs)
-                yield group.pairs, both[:count] if name == DONORS else both[count:]
+        for group in self.plan.lacking(self.store):
+            self.run_group(group, count)
 
-    def count(self, name: str) -> int:
-        """How many rows one of the three arrays has."""
-        return len(self.study.pairs) * (len(self.study.cells) if name == IMAGES else 1)
+    def run_group(self, group: Group, made: Made) -> None:
+        """Make the parts of ``group`` that are not there yet."""
+        todo = [block for block in group.blocks if block.name not in self.store]
+        fresh = group.name not in self.store
+        tape = self._base(group, needed=any(self._replays(block) for block in todo))
+        if fresh:
+            made(self.plan.sizes[group.name])
+        for block in todo:
+            self.store.write(block.name, self.make(block, tape))
+            made(self.plan.sizes[block.name])
 
     def base(self, group: Group, *, taped: bool) -> tuple[Pictures, OutputTape | None]:
         """Pictures of the donors and then the receivers of a group, and what the network put out for them."""
@@ -160,23 +129,16 @@ class Runner:
         return len(tape) if self.study.spec.part == "vae" else block.start * len(self.study.layout.calls)
 
     def _base(self, group: Group, *, needed: bool) -> OutputTape | None:
-        if group.name in self._store and not needed:
+        if group.name in self.store and not needed:
             return None
         pictures, tape = self.base(group, taped=needed)
-        if group.name not in self._store:
-            self._store.write(group.name, pictures)
+        if group.name not in self.store:
+            self.store.write(group.name, pictures)
         return tape
 
     def _generate(self, samples: Sequence[Sample]) -> Pictures:
         spec = self.study.spec
         return self.study.source.generate(samples, steps=spec.steps, guidance=self.study.guidance, **spec.size)
-
-
-def _gathered(pieces: Iterator[Piece], count: int) -> Pictures:
-    rows, pictures = zip(*pieces, strict=True)
-    whole = np.empty((count, *pictures[0].shape[1:]), np.uint8)
-    whole[np.concatenate([np.asarray(part) for part in rows])] = np.concatenate(pictures)
-    return whole
 
 
 def _silent(_done: int, _planned: int) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from outcrop.cli_cluster import chosen_scheduler, scheduler_options
 from outcrop.cli_recipe import NAMES, bind_readouts, recipe_command
 from outcrop.console import progress
 
@@ -45,6 +46,7 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 @click.option("--batch", type=int, help="Pictures made at once.")
 @click.option("--device", help="cpu, cuda, ...")
 @click.option("--clip", help="Folder or hub id of CLIP weights, to read pictures by the labels in --prompts.")
+@scheduler_options
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, from a short trial.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def attribute(
@@ -63,7 +65,9 @@ def attribute(
     With --recipe a published claim is put to the model. An interrupted study goes on when the same command is given
     again.
     """
-    reads = bool(flags.pop("reads"))
+    reads, opened = bool(flags.pop("reads")), chosen_scheduler(flags)
+    if opened and (recipe or dry_run):
+        raise click.UsageError("--scheduler takes neither --recipe nor --dry-run.")
     if recipe:
         if config or dry_run or reads:
             raise click.UsageError("--recipe takes neither a CONFIG nor --dry-run nor --effects.")
@@ -73,8 +77,7 @@ def attribute(
         raise click.UsageError("Several --model belong to --recipe.")
     if clip and not reads:
         raise click.UsageError("--clip belongs to --recipe or --effects.")
-    from outcrop.attribution.prepare import prepare_study
-    from outcrop.attribution.run import execute
+    from outcrop.attribution.run import run_study
     from outcrop.attribution.study import parse_study
     from outcrop.attribution.summary import distance_table
     from outcrop.capture.spec import read_spec_fields
@@ -84,15 +87,21 @@ def attribute(
         raise click.UsageError("Give a CONFIG, or --model, --kind and --site.")
     spec = parse_study(fields, where=str(config or "the flags"))
     readouts = _readouts(spec, clip=clip, prompts=flags["prompts"]) if reads else []
-    study = prepare_study(spec)
     if dry_run:
         from outcrop.attribution.forecast import forecast_study
+        from outcrop.attribution.prepare import prepare_study
 
-        expected = forecast_study(study, out)
+        expected = forecast_study(prepare_study(spec), out)
         click.echo(json.dumps(expected.as_dict()) if as_json else expected.to_text())
         return
     with progress("attribute", "pictures") as update:
-        outcomes = execute(study, out, progress=update)
+        if opened:
+            from outcrop.cluster.studies import attribute_on
+
+            with opened() as cluster:
+                outcomes = attribute_on(cluster, spec, out, progress=update)
+        else:
+            outcomes = run_study(spec, out, progress=update)
     table = distance_table(outcomes)
     told = _tell_effects(outcomes, readouts, out) if readouts else ""
     if as_json:
