@@ -128,6 +128,11 @@ test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with 
 figures: demo ## make the README's pictures again, from runs/demo
 	for name in architecture heatmap profiles; do cp "runs/demo/probes/figures/$$name.png" "docs/figures/demo-$$name.png"; done
 
+.PHONY: claims
+claims: $(DEMO_STAMP) ## put the published claims to the shipped models again, and write docs/studies/claims.md (half an hour)
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[attribute]'
+	"$(BIN)/python" benchmarks/claims.py
+
 .PHONY: train-zoo
 train-zoo: $(DEMO_STAMP) ## train the shipped models again (about three hours on two cores; goes on after a kill)
 	"$(BIN)/python" -m outcrop.zoo.training --out build/zoo

@@ -62,8 +62,18 @@ def _position_leak(models: Sequence[str], *, setting: Setting, out: Path, progre
 
 
 def _platonic(models: Sequence[str], *, setting: Setting, out: Path, progress: Progress | None) -> Verdict:
+    for model in models:
+        open_source(model, device=setting.device)  # one that cannot be opened is told before any picture is made
+    prompts = _prompts(models[0], setting)
     recordings = [
-        record(model, setting=setting, out=out / f"recording-{number}", reduction=HALVES, progress=progress)
+        record(
+            model,
+            setting=setting,
+            out=out / f"recording-{number}",
+            reduction=HALVES,
+            prompts=prompts,
+            progress=progress,
+        )
         for number, model in enumerate(models)
     ]
     return platonic(recordings[0], recordings[1:], names=models, seed=setting.seed)
@@ -76,16 +86,13 @@ def record(
     out: Path,
     reduction: str,
     steps: int = RECORDED_STEPS,
+    prompts: PromptFile | PromptGrid | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The outputs of a model's blocks at ``steps`` of its steps, for about four pictures a pair of ``setting``, or at
-    least one of every prompt.
+    least one of every prompt. ``prompts``: those of the setting, if none are given.
     """
-    prompts: PromptFile | PromptGrid
-    if setting.prompts:
-        prompts = PromptFile(file=Path(setting.prompts))
-    else:
-        prompts = default_prompts(model).model_copy(update={"wording": "rotate"})
+    prompts = prompts or _prompts(model, setting)
     count = len(prompts.expand())
     one_step = _one_step(model, setting)
     taken = 1 if one_step else setting.steps
@@ -102,6 +109,12 @@ def record(
         "guidance": 1.0 if one_step else setting.guided(model),
     }
     return capture(parse_spec(fields | setting.size, where="the recipe"), out, progress=progress)
+
+
+def _prompts(model: str, setting: Setting) -> PromptFile | PromptGrid:
+    if setting.prompts:
+        return PromptFile(file=Path(setting.prompts))
+    return default_prompts(model).model_copy(update={"wording": "rotate"})
 
 
 def _one_step(model: str, setting: Setting) -> bool:
