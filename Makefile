@@ -124,6 +124,10 @@ test-hostile: wheel ## open 10,000 mutated shards, and find 1,000 flipped bits a
 test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with one cell, 1,000 intervals, and print how often each is right
 	OUTCROP_DATASETS=200 "$(SITE)/bin/python" -P -m pytest -s tests/probes/test_planted_truth.py $(PYTEST_ARGS)
 
+.PHONY: test-out-of-core
+test-out-of-core: wheel ## probe and align 10 GB (OUTCROP_SCRATCH=DIR, OUTCROP_GB=10) within 1 GiB of memory
+	"$(SITE)/bin/python" -P benchmarks/out_of_core.py --scratch "$${OUTCROP_SCRATCH:-$${TMPDIR:-/tmp}}" --gb "$${OUTCROP_GB:-10}"
+
 .PHONY: figures
 figures: demo ## make the README's pictures again, from runs/demo
 	for name in architecture heatmap profiles; do cp "runs/demo/probes/figures/$$name.png" "docs/figures/demo-$$name.png"; done

@@ -1,162 +1,111 @@
-"""How a capture and a sweep of probes scale from one worker to two, and what the scheduler costs.
+"""How a capture grows: a model of measured rates against real runs of three sizes, and the bytes of full-size models.
 
-    OMP_NUM_THREADS=1 python benchmarks/scale.py [--rounds 3] [--steps 10]
-
-Wall time, so both cores must be free. The shipped UNet makes the demo's 432 pictures, in shards of 24, and its sites
-are probed. Every round does the work in this process, on one worker and on two, each of one thread; medians over
-rounds. The work is timed from the first report of progress to the last: workers are started and have imported what they
-need before that, and one of them has loaded the model to describe it. ``start`` is what a command does before it;
-``overhead`` is one worker against this process. Bytes and tables are compared with those of this process.
+OMP_NUM_THREADS=1 python benchmarks/scale.py runs      # the shipped UNet: predicted and measured
+python benchmarks/scale.py bytes                       # SDXL and Flux from their shapes, for a million pictures
 """
 
 import argparse
-import functools
-import hashlib
-import statistics
+import json
+import resource
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
-import pandas as pd
-import threadpoolctl
-import torch
+import yaml
 
+import outcrop as oc
+from outcrop.capture.blank import blank_sites
+from outcrop.capture.budget import Keeping
+from outcrop.capture.forecast import forecast
 from outcrop.capture.run import capture
 from outcrop.capture.spec import CaptureSpec, parse_spec, read_spec_fields
-from outcrop.cluster.captures import capture_on
-from outcrop.cluster.schedulers import open_cluster
-from outcrop.cluster.sweeps import probe_on
-from outcrop.cluster.tasks import Cluster
-from outcrop.data.dataset import Dataset, open_dataset
-from outcrop.probes.cells import fit_missing
-from outcrop.probes.spec import ProbeSpec
-from outcrop.probes.sweep import probe
-from outcrop.probes.table import ProbeTable
 
-WAYS = ("alone", "one", "two")
-Spent = tuple[float, float]
-"""Seconds before the work, and of the work."""
-
-
-@dataclass
-class Clock:
-    """A progress callback that times the work from its first call to its last."""
-
-    made: float = field(default_factory=time.perf_counter)
-    first: float | None = None
-    last: float = 0.0
-
-    def __call__(self, _done: int, _planned: int) -> None:
-        self.last = time.perf_counter()
-        self.first = self.first or self.last
-
-    @property
-    def seconds(self) -> Spent:
-        """Of what came before, and of the work."""
-        assert self.first is not None
-        return self.first - self.made, self.last - self.first
+SMALL = (24, 72)
+SIZES = (144, 288, 432)
+FULL_SIZE = Path(__file__).parents[1] / "tests" / "capture" / "full_size.yaml"
+MILLION = 10**6
+WAYS = [
+    (("blocks", "attentions"), "full", "float16", 20),
+    (("blocks", "attentions"), "grid:8", "float16", 20),
+    (("blocks", "attentions"), "grid:8", "int8", 20),
+    (("blocks", "attentions"), "grid:8", "int8", 5),
+    (("blocks",), "grid:4", "int8", 5),
+    (("blocks", "attentions"), "mean", "float16", 20),
+    (("blocks", "attentions"), "mean", "int8", 20),
+    (("blocks", "attentions"), "mean", "int8", 5),
+    (("blocks", "attentions"), "project:256", "int8", 5),
+]
 
 
-def digest(folder: Path) -> str:
-    """Of every file of a data set, with its path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    total = hashlib.sha256()
-    for path in files:
-        total.update(str(path.relative_to(folder)).encode() + path.read_bytes())
-    return total.hexdigest()
+def spent(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of this process's CPU."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    work()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, cpu
 
 
-def captured(spec: CaptureSpec, out: Path, cluster: Cluster | None) -> tuple[Spent, Dataset]:
-    clock = Clock()
-    ds = capture(spec, out, progress=clock) if cluster is None else capture_on(cluster, spec, out, progress=clock)
-    return clock.seconds, ds
+def spec_of(prompts: list[str]) -> CaptureSpec:
+    config = Path(str(oc.__path__[0])) / "zoo" / "demo.yaml"
+    changes = {"prompts": {"texts": prompts}, "steps": 4, "record": 4, "reduction": "grid:4"}
+    return parse_spec(read_spec_fields(config) | changes, where=str(config))
 
 
-def probed(ds: Dataset, spec: ProbeSpec, cluster: Cluster | None) -> tuple[Spent, ProbeTable]:
-    clock = Clock()
-    clock(0, 1)  # a sweep plans, and then reports only what is finished
-    if cluster is None:
-        table = probe(ds, spec=spec, progress=clock, fitter=functools.partial(fit_missing, workers=1))
-    else:
-        table = probe_on(cluster, ds, spec=spec, progress=clock)
-    return clock.seconds, table
+def compare_runs() -> None:
+    """The model: seconds = start + samples x rate, both from two small runs."""
+    config = Path(str(oc.__path__[0])) / "zoo" / "demo.yaml"
+    prompts = [each.text for each in parse_spec(read_spec_fields(config), where="demo").prompts.expand()]
 
+    def measure(size: int) -> tuple[float, float, int]:
+        with tempfile.TemporaryDirectory() as folder:
+            wall, cpu = spent(lambda: capture(spec_of(prompts[:size]), Path(folder) / "ds"))
+            files = [path for path in (Path(folder) / "ds").rglob("*") if path.suffix in {".h5", ".png"}]
+            return cpu, wall, sum(path.stat().st_size for path in files)
 
-def tell(what: str, seconds: dict[str, list[Spent]]) -> None:
-    start = {way: statistics.median(before for before, _ in seconds[way]) for way in WAYS}
-    work = {way: [spent for _, spent in seconds[way]] for way in WAYS}
-    middle = {way: statistics.median(work[way]) for way in WAYS}
-    for way in WAYS:
+    measure(SMALL[0])  # imports and caches
+    small = [measure(size)[0] for size in SMALL]
+    rate = (small[1] - small[0]) / (SMALL[1] - SMALL[0])
+    start = small[0] - SMALL[0] * rate
+    told = forecast(spec_of(prompts), tempfile.gettempdir())
+    print(f"start {start:.2f} s, {rate:.4f} s a sample (CPU); {told.seconds / told.samples:.3f} s by a dry run's trial")
+    print("samples | predicted CPU s | measured | ratio | predicted MB | measured | ratio")
+    for size in SIZES:
+        cpu, wall, stored = measure(size)
+        expected = forecast(spec_of(prompts[:size]), tempfile.gettempdir()).disk_bytes
         print(
-            f"{what:8} {way:6} start {start[way]:6.1f} s, work {middle[way]:6.1f} s "
-            f"({min(work[way]):.1f} to {max(work[way]):.1f})"
+            f"{size} | {start + size * rate:.1f} | {cpu:.1f} ({wall:.1f} by the clock) | "
+            f"{cpu / (start + size * rate):.3f} | {expected / 1e6:.2f} | {stored / 1e6:.2f} | {stored / expected:.3f}",
+            flush=True,
         )
-    rounds = [one / two for one, two in zip(work["one"], work["two"], strict=True)]
-    extra = [one / alone - 1 for alone, one in zip(work["alone"], work["one"], strict=True)]
-    print(
-        f"{what:8} scaling 1 -> 2 workers: {statistics.median(rounds):.2f} x ({min(rounds):.2f} to {max(rounds):.2f}; "
-        f"goal 1.7); overhead of the scheduler: {statistics.median(extra):+.1%} ({min(extra):+.1%} to "
-        f"{max(extra):+.1%}; goal below 5 %)",
-        flush=True,
-    )
 
 
-def repeat(count: int, run: Callable[[str, int], Spent]) -> dict[str, list[Spent]]:
-    """Every way once in each round."""
-    spent: dict[str, list[Spent]] = {way: [] for way in WAYS}
-    for number in range(count):
-        for way in WAYS:
-            spent[way].append(run(way, number))
-    return spent
+def tell_bytes() -> None:
+    published = yaml.safe_load(FULL_SIZE.read_text())
+    for name in ("sdxl", "flux-dev"):
+        with tempfile.TemporaryDirectory() as folder:
+            for part, content in published[name].items():
+                if part == "index":
+                    (Path(folder) / "model_index.json").write_text(json.dumps(content))
+                elif part in {"unet", "transformer"}:
+                    (Path(folder) / part).mkdir()
+                    (Path(folder) / part / "config.json").write_text(json.dumps(content))
+            sites = blank_sites(folder)
+        for patterns, reduction, dtype, steps in WAYS:
+            keeping = Keeping(patterns, steps, reduction, dtype)
+            each = keeping.sample_bytes(sites)
+            print(
+                f"{name} | {', '.join(patterns)}: {len(keeping.chosen(sites))} sites | {reduction} | {dtype} | "
+                f"{steps} steps | "
+                f"{each / 1e6:.3f} MB a sample | {each * MILLION / 1e12:.2f} TB"
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=10)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    fields = read_spec_fields(Path(str(resources.files("outcrop.zoo"))) / "demo.yaml")
-    fields |= {"steps": arguments.steps, "record": min(4, arguments.steps), "shard_samples": 24}
-    spec = parse_spec(fields, where="the benchmark")
-    with (
-        threadpoolctl.threadpool_limits(1),
-        tempfile.TemporaryDirectory() as scratch,
-        open_cluster("local", workers=1) as one,
-        open_cluster("local", workers=2) as two,
-    ):
-        clusters = {"alone": None, "one": one, "two": two}
-        small = parse_spec(fields | {"prompts": {"texts": ["a", "b"]}, "shard_samples": 1}, where="the warm-up")
-        for way, cluster in clusters.items():  # imports
-            _, ds = captured(small, Path(scratch) / f"warm-{way}", cluster)
-        folders: list[Path] = []
-
-        def make(way: str, number: int) -> Spent:
-            out = Path(scratch) / f"{way}-{number}"
-            seconds, _ = captured(spec, out, clusters[way])
-            folders.append(out)
-            return seconds
-
-        captures = repeat(arguments.rounds, make)
-        assert len({digest(folder) for folder in folders}) == 1, "the bytes differ"
-        tell("capture", captures)
-        ds = open_dataset(folders[0])
-        tables: list[pd.DataFrame] = []
-
-        def fit(way: str, _number: int) -> Spent:
-            seconds, table = probed(ds, ProbeSpec(), clusters[way])
-            tables.append(table.frame)
-            return seconds
-
-        for way in WAYS:  # compiled loops again
-            fit(way, 0)
-        sweeps = repeat(arguments.rounds, fit)
-        for table in tables:
-            pd.testing.assert_frame_equal(table, tables[0], check_exact=True)
-        tell("probe", sweeps)
+    parser.add_argument("what", choices=["runs", "bytes"])
+    {"runs": compare_runs, "bytes": tell_bytes}[parser.parse_args().what]()
 
 
 if __name__ == "__main__":

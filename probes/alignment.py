@@ -4,7 +4,8 @@ Most measures are the cosine of two long vectors, each made from one site alone:
 serves all its pairs, and all pairs are one product.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -54,7 +55,9 @@ def alignment_matrix(
     [[1.0]]
     """
     others = first if second is None else second
-    count = _check([*first, *others], neighbours=neighbours if measure == "mutual-knn" else 0)
+    count = _check(
+        chain(first, () if second is None else second), neighbours=neighbours if measure == "mutual-knn" else 0
+    )
     if measure in BASES:
         return _rotated(first, others, BASES[measure], mean=measure == "svcca")
     makers: dict[str, Callable[[Float64Array], Float64Array]] = {
@@ -130,8 +133,10 @@ def _principal(centred: Float64Array) -> Float64Array:
     return np.asarray(coordinates[:, : int(np.searchsorted(held, KEPT_VARIANCE)) + 1])
 
 
-def _check(sites: Sequence[NDArray[np.floating]], *, neighbours: int) -> int:
-    shapes: list[tuple[int, ...]] = [x.shape for x in sites]
+def _check(sites: Iterable[NDArray[np.floating]], *, neighbours: int) -> int:
+    """How many samples they have. Each site is looked at once: they need not be in memory together."""
+    found = [(x.shape, _fault(x)) for x in sites]
+    shapes: list[tuple[int, ...]] = [shape for shape, _ in found]
     if not shapes or any(len(shape) != 2 or shape[0] != shapes[0][0] for shape in shapes):
         raise InputError(f"Sites must be features (n, d) of the same n samples. Got the shapes {shapes}.")
     count = shapes[0][0]
@@ -139,14 +144,18 @@ def _check(sites: Sequence[NDArray[np.floating]], *, neighbours: int) -> int:
         raise InputError(
             f"Alignment needs at least {LEAST_SAMPLES} samples, and more than neighbours={neighbours}. Got {count}."
         )
-    for number, x in enumerate(sites):
-        if not np.isfinite(x).all():
-            raise InputError(f"Site {number} holds values that are NaN or infinite. Leave it out.")
-        if (x == x[0]).all():
-            raise InputError(
-                f"Site {number} is the same for all {count} samples: it aligns with nothing. Leave it out."
-            )
+    for number, (_, fault) in enumerate(found):
+        if fault:
+            raise InputError(f"Site {number} {fault}. Leave it out.")
     return count
+
+
+def _fault(x: NDArray[np.floating]) -> str:
+    if not np.isfinite(x).all():
+        return "holds values that are NaN or infinite"
+    if len(x) and (x == x[0]).all():
+        return f"is the same for all {len(x)} samples: it aligns with nothing"
+    return ""
 
 
 def _centred(values: NDArray[np.floating]) -> Float64Array:

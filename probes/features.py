@@ -1,6 +1,7 @@
 """What probes read of a data set: its tables, and one matrix of features per site and step."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, overload
 
 import numpy as np
 import pandas as pd
@@ -46,3 +47,26 @@ def feature_matrix(recording: Recording, site: str, *, step: int) -> NDArray[np.
             f"(first: {first}). Capture again in a wider dtype, or leave the site out (sites)."
         )
     return features
+
+
+class SiteFeatures(Sequence[NDArray[np.float32]]):
+    """The features of ``sites`` at a step, each read when it is asked for and kept by nobody.
+
+    Where a function takes the features of many sites one after the other, such as
+    :func:`outcrop.probes.alignment_matrix`, the sites may be larger together than the memory.
+    """
+
+    def __init__(self, recording: Recording, sites: Sequence[str], *, step: int) -> None:
+        self.recording, self.sites, self.step = recording, tuple(sites), step
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, index: slice) -> "SiteFeatures": ...
+    def __getitem__(self, index: int | slice) -> "NDArray[np.float32] | SiteFeatures":
+        if isinstance(index, slice):
+            return SiteFeatures(self.recording, self.sites[index], step=self.step)
+        return feature_matrix(self.recording, self.sites[index], step=self.step)
