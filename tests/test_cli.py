@@ -56,7 +56,19 @@ def test_help_waits_for_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("capture", "probe", "report", "sites", "inspect", "validate", "merge", "split", "export", "demo"):
+    for command in (
+        "capture",
+        "probe",
+        "report",
+        "view",
+        "sites",
+        "inspect",
+        "validate",
+        "merge",
+        "split",
+        "export",
+        "demo",
+    ):
         assert command in done.stdout
 
 
@@ -77,6 +89,10 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
         (["capture", "--out", "x", "--model", "m", "--prompts", "p.csv", "--prompt", "a cat"], "not both"),
         (["capture", "--out", "x", "--half", "left"], "Invalid value for '--half'"),
         (["probe"], "Missing argument 'DATASET'"),
+        (["report", "a", "b"], "Give --out for a report on several"),
+        (["report", "a", "b", "--out", "x", "--effects", "c"], "Give --effects once for each data set: 2 times, not 1"),
+        (["view", "a", "--probes", "b", "--probes", "c"], "Give --probes once for each data set: 1 times, not 2"),
+        (["view", "a", "--port", "99999"], "Invalid value for '--port'"),
     ],
 )
 def test_usage_errors_end_with_2(run: Run, arguments: list[str], message: str) -> None:
@@ -140,7 +156,7 @@ def test_a_probe_of_what_is_not_there_is_refused(run: Run, recorded: Path, argum
     assert not (recorded / "probes").exists()
 
 
-@pytest.mark.parametrize("command", ["probe", "inspect", "validate", "report"])
+@pytest.mark.parametrize("command", ["probe", "inspect", "validate", "report", "view"])
 def test_a_data_set_that_is_not_there_is_named(run: Run, tmp_path: Path, command: str) -> None:
     code, _, err = run(command, tmp_path / "nothing")
     assert code == 1

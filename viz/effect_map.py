@@ -55,9 +55,8 @@ def plot_effect_map(
     windows = _in_order([str(window) for window in rows["window"].unique()])
     grids = [_grid(rows[rows["property"] == name], name, sites, windows) for name in names]
     height = float(np.clip(6.0 / len(sites), 0.105, 0.24))
-    scale = labels.effect_of([str(kind) for kind in rows["intervention"].unique()])
     with style.figure_style():
-        return _figure(grids, measure_rows(sites, height=height), windows, height=height, scale=scale)
+        return _figure(grids, measure_rows(sites, height=height), windows, height=height)
 
 
 def _chosen(frame: pd.DataFrame, intervention: str | None) -> pd.DataFrame:
@@ -100,7 +99,7 @@ def _grid(rows: pd.DataFrame, name: str, sites: list[str], windows: list[str]) -
     return _Grid(name, cells("effect"), (cells("q_value") <= labels.SIGNIFICANT) & (cells("effect") > 0))
 
 
-def _figure(grids: Sequence[_Grid], rows: Rows, windows: list[str], *, height: float, scale: str) -> Figure:
+def _figure(grids: Sequence[_Grid], rows: Rows, windows: list[str], *, height: float) -> Figure:
     across = min(len(grids), ACROSS)
     panel = max(CELL * len(windows), 1.15), height * len(rows.sites)
     width = rows.left + across * panel[0] + (across - 1) * GAP + RIGHT
@@ -121,8 +120,8 @@ def _figure(grids: Sequence[_Grid], rows: Rows, windows: list[str], *, height: f
             draw_rows(axes, rows, width=panel[0], height=panel[1])
             middle = (rows.left + width - RIGHT) / 2 / width
             figure.text(middle, (bottom - 0.4) / whole, labels.WINDOWS, ha="center")
-    key = draw_unit_scale(figure, (rows.left / width, 1 - 0.36 / whole, min(2.2, panel[0]) / width, 0.08 / whole))
-    key.set_title(scale, loc="left", fontsize=style.SMALL_SIZE, pad=3)
+    scale = draw_unit_scale(figure, (rows.left / width, 1 - 0.36 / whole, min(2.2, panel[0]) / width, 0.08 / whole))
+    scale.set_title(labels.CAUSAL, loc="left", fontsize=style.SMALL_SIZE, pad=3)
     for at, text in enumerate(reversed(note)):
         figure.text(0.12 / width, (0.12 + 0.13 * at) / whole, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
     return figure

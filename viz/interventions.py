@@ -18,7 +18,6 @@ PICTURE, GAP, EDGE = 0.82, 0.1, 0.12  # inches
 BAR, BAR_GAP = 0.05, 0.025
 NAME_LINE, LINE = 0.1, 0.13
 MOST_CELLS, MOST_ACROSS = 24, 12  # of more cells, evenly spaced ones are drawn; so many pictures side by side
-MOST_BARS = 4  # unless properties are chosen
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,12 @@ def plot_interventions(
 
     With the study's ``effects`` a bar a property stands under each C: how far the picture went from B (empty) to A
     (full); none where A and B do not differ in the property. ``properties`` chooses among them, by default the first
-    four. Without ``cells`` those without control are drawn, of more than 24 evenly spaced windows, then sites. Raises
-    ``InputError`` for pairs, cells and properties that are not there, and for effects of another study.
+    seven. Without ``cells`` those without control are drawn, of more than 24 evenly spaced ones. Raises ``InputError``
+    for pairs, cells and properties that are not there, and for effects of another study.
     """
     count = len(outcomes.record.cells)
     free = [number for number, cell in enumerate(outcomes.record.cells) if cell.control == "none"]
-    chosen = _thinned(outcomes, free) if cells is None else list(cells)
+    chosen = [free[at] for at in style.thin(len(free), room=MOST_CELLS)] if cells is None else list(cells)
     _check("pairs", pairs, len(outcomes.pairs))
     _check("cells", chosen, count)
     scores = {} if effects is None else _scores(effects, properties, shape=(count, len(outcomes.pairs)))
@@ -87,15 +86,6 @@ def _check(name: str, wanted: Sequence[int], count: int) -> None:
         raise InputError(f"{name} must name at least one of 0 to {count - 1}. Got {list(wanted)}.")
 
 
-def _thinned(outcomes: Outcomes, free: Sequence[int]) -> list[int]:
-    """Of too many cells, evenly spaced windows with all their sites; of too many sites, evenly spaced ones."""
-    windows = list(dict.fromkeys(outcomes.record.cells[number].window for number in free))
-    room = MOST_CELLS * len(windows) // max(1, len(free))
-    kept = {windows[at] for at in style.thin(len(windows), room=room)}
-    left = [number for number in free if outcomes.record.cells[number].window in kept]
-    return [left[at] for at in style.thin(len(left), room=MOST_CELLS)]
-
-
 def _scores(
     effects: EffectTable, properties: Sequence[str] | None, *, shape: tuple[int, int]
 ) -> dict[str, PropertyScores]:
@@ -106,7 +96,7 @@ def _scores(
     if any(one.toward.shape != shape for one in effects.scores.values()):
         found = next(iter(effects.scores.values())).toward.shape
         raise InputError(f"The effects must be those of the study: (cells, pairs) {shape}. Got {found}.")
-    chosen = effects.properties[:MOST_BARS] if properties is None else properties
+    chosen = effects.properties[: len(style.COLOURS)] if properties is None else properties
     return {name: effects.scores[name] for name in chosen}
 
 
@@ -130,8 +120,8 @@ def _cell_names(outcomes: Outcomes, chosen: Sequence[int]) -> list[str]:
 
 
 def _layout(names: Sequence[str], properties: int, *, pairs: int, part: bool) -> _Layout:
-    lines = -(-len(names) // MOST_ACROSS)
-    across = -(-len(names) // lines)
+    across = min(len(names), MOST_ACROSS)
+    lines = -(-len(names) // across)
     width = max(2 * EDGE + (across + 2) * (PICTURE + GAP), 4.4)
     name_lines = max(len(_name_lines(name)) for name in names)
     note = labels.intervention_footnote(bars=properties > 0, part=part)

@@ -158,11 +158,6 @@ def dose(value: float) -> str:
     return f"{DOSE} {value:g}"
 
 
-def effect_of(kinds: Sequence[str]) -> str:
-    """``effect of prompt-injection (0 none, 1 all)``."""
-    return f"effect of {enumerate_words(kinds)} (0 none, 1 all)"
-
-
 def effect_footnote(*, written: bool, absent: bool) -> str:
     """What colours, numbers and dots of a map of effects mean."""
     text = "How far pictures go from B to A through what is changed at the site in those steps, less what luck gives. "

@@ -80,8 +80,13 @@ def example_data(
         for step in grid.axis.steps:
             row = where.get((site, step))
             told = np.full(len(places), -1, dtype=np.int8) if row is None else right[row, places]
-            cells.append([_spread(np.flatnonzero(told == verdict)) for verdict in (1, 0)])
+            cells.append(cell_examples(told))
     return cells
+
+
+def cell_examples(told: NDArray[np.int8]) -> list[list[int]]:
+    """Some of the places where ``told`` (sample) is 1, and some where it is 0, evenly spread."""
+    return [_spread(np.flatnonzero(told == verdict)) for verdict in (1, 0)]
 
 
 def _spread(places: NDArray[np.int64]) -> list[int]:

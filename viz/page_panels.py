@@ -14,7 +14,7 @@ from outcrop.viz.grid import PropertyGrid
 from outcrop.viz.inputs import HasSamples
 from outcrop.viz.labels import number
 
-Plane = NDArray[np.float64]
+Points = NDArray[np.float64]
 PCA_NOTE = (
     "Position: the first two principal components of the standardised activations, which hold {:.0%} of the variance."
 )
@@ -35,7 +35,7 @@ class HasActivations(Protocol):
 class Panel:
     """``points`` (sample, 2) lie in [-1, 1]; ``held`` is the part of the variance that the plane holds."""
 
-    points: Plane
+    points: Points
     held: float
 
 
@@ -63,7 +63,7 @@ def project(features: NDArray[np.generic]) -> Panel:
     return Panel(points, held)
 
 
-def aligned(points: Plane, reference: Plane) -> Plane:
+def aligned(points: Points, reference: Points) -> Points:
     """``points`` turned or mirrored so that they lie as near as they can to ``reference`` (orthogonal Procrustes)."""
     left, _, right = np.linalg.svd(points.T @ reference)
     return np.asarray(points @ (left @ right))
@@ -90,21 +90,45 @@ def panel_data(
     count = points_per_panel(cells, len(places))
     chosen = np.unique(np.linspace(0, len(places) - 1, count).astype(np.int64))
     drawn, notes = [], []
-    above: Plane | None = None
+    above: Points | None = None
     for site in grid.sites:
         before = above
         for column, step in enumerate(grid.axis.steps):
-            if atlas is not None and site in atlas.sites and step in atlas.steps:
-                drawn.append(_quantised(atlas.at(site, step)[chosen].astype(np.float64)))
-                notes.append(atlas_note(atlas, site, step))
+            plane = plane_at(ds, (site, step), places, chosen=chosen, atlas=atlas)
+            notes.append(plane.note)
+            if plane.fixed:
+                drawn.append(_quantised(plane.points))
                 continue
-            panel = project(ds.rows(site, step, places[chosen]))
-            before = panel.points if before is None else aligned(panel.points, before)
+            before = plane.points if before is None else aligned(plane.points, before)
             above = before if column == 0 else above
             drawn.append(_quantised(before))
-            notes.append(PCA_NOTE.format(panel.held))
     xy = base64.b64encode(np.stack(drawn).tobytes()).decode("ascii")
     return {"points": [int(place) for place in chosen], "xy": xy, "notes": notes}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """``points`` (sample, 2) and a ``note`` on what they show; one that is not ``fixed`` may be turned and mirrored."""
+
+    points: Points
+    note: str
+    fixed: bool
+
+
+def plane_at(
+    ds: HasActivations,
+    cell: tuple[str, int],
+    places: NDArray[np.int64],
+    *,
+    chosen: NDArray[np.int64],
+    atlas: Atlas | None,
+) -> Plane:
+    """The ``chosen`` of ``places`` at one ``cell`` (site, step): as ``atlas`` has them, or as principal components."""
+    site, step = cell
+    if atlas is not None and site in atlas.sites and step in atlas.steps:
+        return Plane(atlas.at(site, step)[chosen].astype(np.float64), atlas_note(atlas, site, step), fixed=True)
+    panel = project(ds.rows(site, step, places[chosen]))
+    return Plane(panel.points, PCA_NOTE.format(panel.held), fixed=False)
 
 
 def atlas_note(atlas: Atlas, site: str, step: int) -> str:
@@ -114,14 +138,10 @@ def atlas_note(atlas: Atlas, site: str, step: int) -> str:
     return f"Position: {name}, trustworthiness {number(trust)}. Distances between clusters in it mean little."
 
 
-def _quantised(points: Plane) -> NDArray[np.uint16]:
-    """Both axes on one scale, the centre in the middle."""
-    largest = float(np.abs(points).max(initial=0)) or 1.0
-    return np.round((points / largest + 1) / 2 * FULL_SCALE).astype("<u2")
+def unit_scale(points: Points) -> Points:
+    """Both axes on one scale, within [-1, 1], the centre in the middle."""
+    return points / (float(np.abs(points).max(initial=0)) or 1.0)
 
 
-def served_panel(ds: HasActivations, site: str, step: int, places: NDArray[np.int64]) -> dict[str, Any]:
-    """One panel for a page that is served: ``xy`` (sample, 2) as numbers in [-1, 1], and its note."""
-    panel = project(ds.rows(site, step, places))
-    largest = float(np.abs(panel.points).max(initial=0)) or 1.0
-    return {"xy": np.round(panel.points / largest, 4).tolist(), "note": PCA_NOTE.format(panel.held)}
+def _quantised(points: Points) -> NDArray[np.uint16]:
+    return np.round((unit_scale(points) + 1) / 2 * FULL_SCALE).astype("<u2")

@@ -15,7 +15,6 @@ from outcrop.viz.inputs import HasSamples
 
 T = TypeVar("T")
 
-MOST_SAMPLES = 2000
 TILES = (192, 128, 96, 64)  # pixels of a tile, the largest that fits
 SHEET_PIXELS = 1024
 MOST_PIXELS = 12_000_000  # of all tiles together: some 2 MB
@@ -33,10 +32,10 @@ class Sheets:
     uris: tuple[str, ...]
 
 
-def choose_samples(ds: HasSamples) -> NDArray[np.int64]:
-    """Positions of at most ``MOST_SAMPLES`` samples, evenly spaced over the data set."""
+def spaced_samples(ds: HasSamples, most: int) -> NDArray[np.int64]:
+    """Positions of at most ``most`` samples, evenly spaced over the data set."""
     count = len(ds.samples)
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_SAMPLES)).astype(np.int64))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def sample_data(ds: HasSamples, places: NDArray[np.int64]) -> dict[str, Any]:
@@ -60,10 +59,15 @@ def _coded(values: pd.Series) -> dict[str, Any]:
     return {"classes": [str(name) for name in classes], "codes": [int(code) for code in codes]}
 
 
+def has_pictures(ds: HasSamples, places: NDArray[np.int64]) -> bool:
+    """Whether each of the samples at ``places`` has a picture."""
+    return "image" in ds.samples.columns and bool((ds.samples["image"].iloc[places].astype(str) != "").all())
+
+
 def picture_sheets(ds: HasSamples, places: NDArray[np.int64]) -> Sheets | None:
     """The pictures of the samples at ``places``, in their order; None for a data set without pictures."""
     ids = [str(sample) for sample in ds.samples.index[places]]
-    if "image" not in ds.samples.columns or (ds.samples["image"].iloc[places].astype(str) == "").any():
+    if not has_pictures(ds, places):
         return None
     tile = _tile(ds.images(ids[:1])[0].size, len(ids))
     parts = _parts(ids, (SHEET_PIXELS // tile) ** 2)

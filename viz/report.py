@@ -3,72 +3,22 @@
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
-from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError, StorageError
 from outcrop.viz import labels, report_effects, report_tables, sentences
 from outcrop.viz.embedding.atlas import Atlas
+from outcrop.viz.exhibit import Exhibit
 from outcrop.viz.gallery import gallery
-from outcrop.viz.grid import PropertyGrid, property_grid
-from outcrop.viz.inputs import HasFrame, HasSamples, choose_properties, confidence_of, read_frame, settings
+from outcrop.viz.inputs import HasFrame, HasSamples, confidence_of, settings
 from outcrop.viz.page import as_json, page_assets, read_template
-from outcrop.viz.page_cells import cell_data, example_data
-from outcrop.viz.page_panels import panel_data
-from outcrop.viz.page_samples import Sheets, choose_samples, picture_sheets, sample_data
+from outcrop.viz.page_data import page_data
 from outcrop.viz.report_effects import HasEffects, HasStudy
-from outcrop.viz.report_figures import probe_pictures
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One data set of a report, with the table of its probes, and what else is known of the model.
-
-    ``effects`` of interventions on the model, the ``study`` they were read from, for its pictures; ``atlas``: maps of
-    the samples to show instead of principal components, where it has them.
-    """
-
-    ds: HasSamples
-    table: HasFrame | pd.DataFrame
-    effects: HasEffects | None = None
-    study: HasStudy | None = None
-    atlas: Atlas | None = None
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        return read_frame(self.table)
-
-    @cached_property
-    def grids(self) -> list[PropertyGrid]:
-        return [property_grid(self.frame, name) for name in choose_properties(self.frame, None)]
-
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """A short name for every site."""
-        return labels.short_site_names(self.grids[0].sites)
-
-    @cached_property
-    def places(self) -> NDArray[np.int64]:
-        """Positions of the samples that the page shows. Raises ``InputError`` for an atlas of another data set."""
-        if self.atlas is None:
-            return choose_samples(self.ds)
-        if self.atlas.dataset != self.ds.uuid:
-            raise InputError(f"expected an atlas of the data set {self.ds.uuid}; got one of {self.atlas.dataset}.")
-        places = self.ds.samples.index.get_indexer(pd.Index(self.atlas.sample_ids)).astype(np.int64)
-        if (places < 0).any():
-            raise InputError("expected an atlas of samples that are in the data set; some are not. Make it anew.")
-        return places
-
-    @property
-    def title(self) -> str:
-        return str(getattr(self.ds, "name", "") or self.ds.info.model)
+from outcrop.viz.served import ServedSet
 
 
 def write_report(
@@ -117,16 +67,29 @@ def render_report(ds: HasSamples, table: HasFrame | pd.DataFrame) -> str:
 
 
 def render_exhibits(exhibits: Sequence[Exhibit]) -> str:
-    """The page on several data sets. Raises ``InputError`` for none."""
+    """The page on several data sets, in one file. Raises ``InputError`` for none."""
+    sheets: list[str] = []
+    data = [page_data(exhibit, sheets) for exhibit in exhibits]
+    return _render(exhibits, data, sheets=sheets, served=False)
+
+
+def render_served(sets: Sequence[ServedSet]) -> str:
+    """The page on several data sets that asks the server for pictures and panels. Raises ``InputError`` for none."""
+    data = [shown.data for shown in sets]
+    return _render([shown.exhibit for shown in sets], data, sheets=[], served=True)
+
+
+def _render(exhibits: Sequence[Exhibit], data: list[dict[str, Any]], *, sheets: list[str], served: bool) -> str:
     if not exhibits:
         raise InputError("expected at least one data set to report on; got none.")
-    sheets: list[str] = []
-    data = [_page_data(exhibit, sheets) for exhibit in exhibits]
-    sections = [_section(exhibit) for exhibit in exhibits]
+    sections = [
+        _section(exhibit) | {"shown": _shown(exhibit, len(known["samples"]["ids"]), served=served)}
+        for exhibit, known in zip(exhibits, data, strict=True)
+    ]
     names = list(dict.fromkeys(grid.name for exhibit in exhibits for grid in exhibit.grids))
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(read_template("report.html")).render(
-        assets=page_assets(served=False),
+        assets=page_assets(served=served),
         data=as_json({"sets": data}),
         sheets=sheets,
         listed=labels.enumerate_words([name.replace("_", " ") for name in names]),
@@ -136,6 +99,15 @@ def render_exhibits(exhibits: Sequence[Exhibit]) -> str:
         step_name=labels.STEP_NAMES[exhibits[0].grids[0].axis.kind],
         headings=labels,
     )
+
+
+def _shown(exhibit: Exhibit, count: int, *, served: bool) -> str:
+    """How many of the images the page knows, where it does not know all."""
+    every = len(exhibit.ds.samples)
+    if count == every:
+        return ""
+    rest = "" if served else " A page of one file has no room for more: `outcrop view` shows them from the data set."
+    return f"Behind the cells stand {count:,} of the {every:,} images, evenly spaced.{rest}"
 
 
 def _section(exhibit: Exhibit) -> dict[str, Any]:
@@ -149,7 +121,7 @@ def _section(exhibit: Exhibit) -> dict[str, Any]:
         "answers": [sentences.answer(grid, names, confidence=confidence) for grid in grids],
         "guide": sentences.reading_guide(grids[0], names),
         "card": report_tables.card(ds, grids[0]),
-        "pictures": probe_pictures(exhibit.table, grids, names),
+        "pictures": exhibit.pictures,
         "footnote": labels.page_footnote(confidence=confidence, several=grids[0].values.size > 1),
         "tables": [report_tables.number_table(grid, names) for grid in grids],
         "examples": gallery(ds),
@@ -172,33 +144,3 @@ def _effects_section(exhibit: Exhibit, effects: HasEffects) -> dict[str, Any]:
         "picture": report_effects.effects_picture(effects),
         "agreement": report_effects.agreement_picture(exhibit.table, effects, exhibit.grids[0].sites),
     }
-
-
-def _page_data(exhibit: Exhibit, sheets: list[str]) -> dict[str, Any]:
-    """What the page's script reads about one data set; its pictures are added to ``sheets``."""
-    ds, grids, places = exhibit.ds, exhibit.grids, exhibit.places
-    interval = labels.interval_name(confidence_of(exhibit.table))
-    data = cell_data(exhibit.frame, grids, exhibit.names, interval=interval)
-    outcomes = getattr(exhibit.table, "outcomes", None)
-    if outcomes is not None and outcomes.right.shape[1] == len(ds.samples):
-        for grid, entry in zip(grids, data["properties"], strict=True):
-            entry["examples"] = example_data(exhibit.frame, outcomes.right, grid, places)
-    found = picture_sheets(ds, places)
-    data |= {
-        "title": exhibit.title,
-        "samples": sample_data(ds, places),
-        "pictures": None if found is None else _pictures(found, len(places), first=len(sheets)),
-        "panels": panel_data(ds, grids[0], places, exhibit.atlas),
-    }
-    sheets += [] if found is None else found.uris
-    data["effects"] = None if exhibit.effects is None else report_effects.effect_data(exhibit.effects)
-    if exhibit.effects is not None and exhibit.study is not None:
-        pairs, shown = report_effects.study_data(exhibit.effects, exhibit.study)
-        count = pairs["count"] * (int(exhibit.effects.frame["cell"].max()) + 3)
-        data["effects"] |= {"study": pairs | {"pictures": _pictures(shown, count, first=len(sheets))}}
-        sheets += shown.uris
-    return data
-
-
-def _pictures(found: Sheets, count: int, *, first: int) -> dict[str, int]:
-    return {"tile": found.tile, "across": found.across, "count": count, "first": first}

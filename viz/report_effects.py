@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from outcrop.attribution.agreement import compare_with_probes
 from outcrop.attribution.effect_table import EffectTable
@@ -19,7 +18,6 @@ from outcrop.viz.effects import plot_effects
 from outcrop.viz.inputs import HasFrame
 from outcrop.viz.labels import number
 from outcrop.viz.page_cells import rounded
-from outcrop.viz.page_samples import Sheets, make_sheets
 from outcrop.viz.report_figures import Picture, as_picture
 
 COLUMNS = (
@@ -29,8 +27,6 @@ COLUMNS = (
 LARGEST_Q = 0.05
 SHARES = ("donor", "receiver", "neither")
 SEVERAL = ("necessity", "over_control", *SHARES)  # drawn on in the hover where the table has them
-MOST_PICTURES = 900
-MOST_PAIRS = 4
 
 Pictures = NDArray[np.uint8]
 
@@ -176,25 +172,6 @@ def effect_methods(table: HasEffects) -> list[str]:
         f"samples). Tested: {made['tested']}.",
         f"Controls: {', '.join(controls)}." if controls else "No controls (random sites, random directions) were made.",
     ]
-
-
-def pair_count(table: HasEffects, study: HasStudy) -> int:
-    """How many pairs are shown of each cell, so that the pictures stay within the page's size."""
-    cells = int(table.frame["cell"].max()) + 1
-    return max(1, min(MOST_PAIRS, len(study.pairs), MOST_PICTURES // (cells + 2)))
-
-
-def study_data(table: HasEffects, study: HasStudy) -> tuple[dict[str, Any], Sheets]:
-    """Pairs that are shown, and tiles: first the pictures A, then B, then C of cell after cell."""
-    count = pair_count(table, study)
-    chosen = np.unique(np.linspace(0, len(study.pairs) - 1, count).astype(np.int64))
-    cells = int(table.frame["cell"].max()) + 1
-    parts = [study.donors[chosen], study.receivers[chosen], *(study.cell_images(k)[chosen] for k in range(cells))]
-    pictures = [Image.fromarray(np.asarray(picture)) for part in parts for picture in part]
-    pairs = study.pairs.iloc[chosen]
-    data = {name: [str(text) for text in pairs[f"{name}_prompt"]] for name in ("a", "b")}
-    sheets = make_sheets(pictures)
-    return {"pairs": data, "count": len(chosen)}, sheets
 
 
 def comparable_cells(table: HasEffects, sites: Sequence[str]) -> list[int]:

@@ -71,13 +71,12 @@ def _panel(axes: Axes, rows: pd.DataFrame, *, intervals: bool) -> None:
     axes.axvline(chance, ymax=0.68, color=style.MUTED, linewidth=0.8, linestyle=DOTS, label=labels.CHANCE)
     axes.plot([chance, 1], [0, 1 - chance], color=style.MUTED, linewidth=0.8, linestyle=DOTS, label="control at chance")
     axes.axhline(0, color=style.RULE, linewidth=0.6)
-    size = float(np.clip(3000 / len(rows), 5, 14))  # square points
     x, y = rows["accuracy"].to_numpy(np.float64), rows["selectivity"].to_numpy(np.float64)
     if intervals:
         axes.hlines(y, rows["low"], rows["high"], color=style.RULE, linewidth=0.7)
         axes.vlines(x, rows["selectivity_low"], rows["selectivity_high"], color=style.RULE, linewidth=0.7)
     axes.scatter(
-        x, y, c=rows["depth"].to_numpy(np.float64), cmap=style.COLOUR_MAP, vmin=0, vmax=1, s=size, linewidths=0.3,
+        x, y, c=rows["depth"].to_numpy(np.float64), cmap=style.COLOUR_MAP, vmin=0, vmax=1, s=14, linewidths=0.3,
         edgecolors="white", zorder=3, label="cells",
     )  # fmt: skip
     short = labels.short_site_names([str(site) for site in rows["site"].unique()])

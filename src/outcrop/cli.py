@@ -19,6 +19,7 @@ from outcrop.cli_labels import label
 from outcrop.cli_plan import plan
 from outcrop.cli_report import report
 from outcrop.cli_share import pull, push, share
+from outcrop.cli_view import view
 from outcrop.console import ended_by_sigterm, fail, plain_warnings, progress
 
 GENERATOR = ("torch", "diffusers", "transformers", "accelerate", "tokenizers")
@@ -38,6 +39,7 @@ commands.add_command(attribute)
 commands.add_command(label)
 commands.add_command(plan)
 commands.add_command(report)
+commands.add_command(view)
 for command in (inspect, validate, merge, split, export, share, push, pull):
     commands.add_command(command)
 

@@ -1,6 +1,6 @@
 """`outcrop report`: one page on one or several data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,18 +9,39 @@ import click
 from outcrop.console import progress
 
 if TYPE_CHECKING:
-    from outcrop.viz.report import Exhibit
+    from outcrop.viz.exhibit import Exhibit
+
+
+NONE = Path("-")
+Command = Callable[..., None]
+
+
+def exhibit_options(command: Command) -> Command:
+    """Arguments and options that say what a report is on."""
+    for option in reversed(
+        (
+            click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path)),
+            click.option(
+                "--probes",
+                type=click.Path(path_type=Path),
+                multiple=True,
+                help="Folder of the probes (default: DATASET/probes).",
+            ),
+            click.option(
+                "--effects",
+                type=click.Path(path_type=Path),
+                multiple=True,
+                help="Folder of `outcrop attribute --effects` (default: DATASET or DATASET/effects; - for none).",
+            ),
+            click.option("--atlas", type=click.Choice(["umap", "tsne", "pca"]), help="Show cells by its maps."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--probes", type=click.Path(path_type=Path), multiple=True, help="Folder of the probes (default: DATASET/probes)."
-)
-@click.option(
-    "--effects", type=click.Path(path_type=Path), multiple=True, help="Folder of `outcrop attribute --effects`."
-)
-@click.option("--atlas", type=click.Choice(["umap", "tsne", "pca"]), help="Show cells by its maps.")
+@exhibit_options
 @click.option("--out", type=click.Path(path_type=Path), help="The page (default: DATASET/report.html).")
 def report(
     datasets: tuple[Path, ...],
@@ -52,27 +73,32 @@ def open_exhibits(
         if given and len(given) != len(datasets):
             raise click.UsageError(f"Give --{name} once for each data set: {len(datasets)} times, not {len(given)}.")
     tables = probes or tuple(path / "probes" for path in datasets)
-    found = [path if (path / "effects.json").is_file() else None for path in datasets]
-    studies: Sequence[Path | None] = effects or found
+    studies = effects or tuple(_effects_in(path) for path in datasets)
     return [
         _open(path, table, study, atlas=atlas) for path, table, study in zip(datasets, tables, studies, strict=True)
     ]
 
 
-def _open(path: Path, probes: Path, effects: Path | None, *, atlas: str | None) -> "Exhibit":
+def _effects_in(path: Path) -> Path:
+    """Where a data set's effects lie, if nobody says; NONE if there are none."""
+    places = (folder for folder in (path, path / "effects") if (folder / "effects.json").is_file())
+    return next(places, NONE)
+
+
+def _open(path: Path, probes: Path, effects: Path, *, atlas: str | None) -> "Exhibit":
     import outcrop as oc
     from outcrop.attribution import load_outcomes
     from outcrop.attribution.effect_table import EffectTable
-    from outcrop.viz.report import Exhibit
+    from outcrop.viz.exhibit import Exhibit
 
-    table, ds = oc.ProbeTable.load(probes), oc.open_dataset(path)
+    ds, table = oc.open_dataset(path), oc.ProbeTable.load(probes)
     maps = None
     if atlas is not None:
         from outcrop.cli_atlas import thinned
 
         with progress("atlas", "panels") as update:
             maps = oc.atlas(ds, oc.AtlasSpec(**{"method": atlas, **thinned(ds)}), progress=update)
-    if effects is None:
+    if effects == NONE:
         return Exhibit(ds, table, atlas=maps)
     folders = [folder for folder in (effects, effects / "study") if (folder / "outcomes.json").is_file()]
     study = load_outcomes(folders[0]) if folders else None

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,9 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from outcrop.viz.exhibit import Exhibit
+
+HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> {style} {content}'
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CLASSES = {"content": 8, "style": 6, "layout": 9}
 PEAKS = {"content": (0.5, 0.4), "style": (0.75, 0.65), "layout": (0.15, 0.85)}  # depth, noise / 100
@@ -111,7 +115,19 @@ class MemoryDataset:
         return [Image.new("RGB", (64, 64), (37 * i % 255, 90, 255 - 53 * i % 255)) for i in map(int, places)]
 
 
-def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layout}") -> MemoryDataset:
+@dataclass(frozen=True)
+class RecordedDataset(MemoryDataset):
+    """With activations, in which the styles are far apart."""
+
+    def rows(self, site: str, step: int, rows: np.ndarray | None) -> np.ndarray:
+        styles = np.unique(self.labels["style"], return_inverse=True)[1]
+        values = np.random.default_rng(step).normal(size=(len(self.samples), 5)) + 8 * np.eye(5)[styles]
+        return np.asarray(values if rows is None else values[rows])
+
+
+def memory_dataset(
+    count: int = 40, *, prompt: str = "a {style} {content} {layout}", recorded: bool = False
+) -> MemoryDataset:
     """Samples with cycling labels; ``prompt`` may use the names of the labels."""
     words = {
         "content": ("disc", "square", "star", "ring"),
@@ -124,7 +140,8 @@ def memory_dataset(count: int = 40, *, prompt: str = "a {style} {content} {layou
         rows.append(
             {"prompt": prompt.format(**chosen), "seed": 1000 + i, "template": "0", "image": f"i/{i}.png", **chosen}
         )
-    return MemoryDataset(pd.DataFrame(rows, index=[f"{i:016x}" for i in range(count)]))
+    made = RecordedDataset if recorded else MemoryDataset
+    return made(pd.DataFrame(rows, index=[f"{i:016x}" for i in range(count)]))
 
 
 @dataclass(frozen=True)
@@ -166,6 +183,21 @@ def memory_effects(sites: Sequence[str]) -> tuple[MemoryEffects, MemoryStudy]:
     made = {"confidence": 0.95, "guidance": 3.0, "model": "outcrop:unet", "pairs": 40, "resamples": 2000, "steps": 8}
     pairs = pd.DataFrame({"a_prompt": ["a red disc"] * 2, "b_prompt": ["a blue star"] * 2})
     return MemoryEffects(pd.DataFrame(rows), made | {"tested": "signs of whole pairs flipped"}), MemoryStudy(pairs)
+
+
+@pytest.fixture(scope="session")
+def exhibit() -> "Exhibit":
+    """Seven sites, four steps, 24 images, of which each probe names two in three, with activations and effects.
+
+    It is drawn once for all tests that show it; its prompts would be a script, were they not escaped.
+    """
+    from outcrop.viz.exhibit import Exhibit
+
+    frame = probe_frame(SITE_SETS[7], steps=4)
+    right = (np.arange(24)[None] % 3 > 0).astype(np.int8).repeat(len(frame), axis=0)
+    outcomes = SimpleNamespace(right=right)
+    table = SimpleNamespace(frame=frame, outcomes=outcomes, provenance={"spec": {"confidence": 0.95}})
+    return Exhibit(memory_dataset(24, prompt=HOSTILE, recorded=True), table, *memory_effects(SITE_SETS[7]))
 
 
 @pytest.fixture(scope="session")

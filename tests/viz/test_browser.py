@@ -3,21 +3,21 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from outcrop.viz.exhibit import Exhibit
 from outcrop.viz.labels import number
-from outcrop.viz.report import write_report
+from outcrop.viz.report import write_exhibits
+from outcrop.viz.server import ViewServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 Make = Callable[..., Any]
-HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> {style} {content}'
 
 
 @dataclass
@@ -51,36 +51,16 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def written(
-    tmp_path_factory: pytest.TempPathFactory,
-    make_frame: Make,
-    make_dataset: Make,
-    make_effects: Make,
-    site_sets: dict[int, tuple[str, ...]],
-) -> tuple[Path, pd.DataFrame]:
-    """A report on seven sites and four steps, with activations and pictures, and prompts that would be a script."""
-    frame = make_frame(site_sets[7], steps=4)
-    dataset = make_dataset(24, prompt=HOSTILE)
-    labels = np.unique(dataset.labels["style"], return_inverse=True)[1]
-
-    def rows(site: str, step: int, rows: Any) -> Any:
-        return np.random.default_rng(step).normal(size=(24, 5))[rows] + 8 * np.eye(5)[labels[rows]]
-
-    object.__setattr__(dataset, "rows", rows)
-    right = (np.arange(24)[None] % 3 > 0).astype(np.int8).repeat(len(frame), axis=0)
-    table = SimpleNamespace(
-        frame=frame, outcomes=SimpleNamespace(right=right), provenance={"spec": {"confidence": 0.95}}
-    )
-    effects, study = make_effects(site_sets[7])
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    return write_report(dataset, table, path, effects=effects, study=study), frame
+def written(tmp_path_factory: pytest.TempPathFactory, exhibit: Exhibit) -> tuple[Path, pd.DataFrame]:
+    """The report on seven sites and four steps."""
+    return write_exhibits([exhibit], tmp_path_factory.mktemp("report") / "report.html"), exhibit.frame
 
 
-def visit(browser: "Browser", written: tuple[Path, pd.DataFrame], **context: Any) -> Visit:
-    path, frame = written
+def visit(browser: "Browser", written: tuple[Path | str, pd.DataFrame], **context: Any) -> Visit:
+    place, frame = written
     page = browser.new_context(**context).new_page()
     page.set_default_timeout(150_000)  # a busy machine is no fault of the page
-    opened = Visit(page, path.as_uri(), frame)
+    opened = Visit(page, place.as_uri() if isinstance(place, Path) else place, frame)
     page.on("request", lambda request: opened.requests.append(request.url))
     page.on("console", lambda message: opened.complaints.append(message.text))
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
@@ -109,6 +89,7 @@ def report(wide: Visit) -> Iterator[Visit]:
         wide.page.keyboard.press("Escape")
     wide.page.fill("#filter", "")
     wide.page.mouse.move(0, 0)
+    wide.page.wait_for_selector("#maps[data-drawn]")
     # Whatever a test did: nothing left the page, and nothing went wrong.
     assert wide.requests == [wide.address]
     assert wide.complaints == []
@@ -241,4 +222,38 @@ def test_without_scripts_the_static_figures_show(browser: "Browser", written: tu
     assert opened.page.locator('img[alt^="Heatmap"]').is_visible()
     assert not opened.page.locator("#theme").is_visible()
     assert not opened.page.locator("#maps").is_visible()
+    opened.page.context.close()
+
+
+@pytest.fixture
+def server(exhibit: Exhibit) -> Iterator[ViewServer]:
+    with ViewServer([exhibit]) as opened:
+        thread = Thread(target=opened.serve_forever)
+        thread.start()
+        yield opened
+        opened.shutdown()
+        thread.join()
+
+
+def test_a_served_page_asks_for_what_it_shows(browser: "Browser", server: ViewServer, exhibit: Exhibit) -> None:
+    opened = visit(browser, (server.address, exhibit.frame), viewport={"width": 1400, "height": 900})
+    draw(opened)
+    opened.page.mouse.move(*opened.cell("Style", 5, 1))
+    assert opened.page.locator(".tip strong").inner_text() == "up 1 · noise 75"
+    assert opened.requests == [opened.address]
+    opened.page.mouse.click(*opened.cell("Style", 5, 1))
+    opened.page.wait_for_selector('.plane[data-drawn="5,1"]')
+    assert opened.page.locator(".points .scatterlayer .point").count() == 24
+    opened.page.wait_for_function(
+        "[...document.querySelectorAll('.examples img')].every((image) => image.naturalWidth === 64)"
+    )
+    assert opened.page.locator(".examples img").count() == 12
+    paths = [address.removeprefix(opened.address) for address in opened.requests[1:]]
+    assert {"panel/0/5/1", "examples/0/1/5/1", "picture/0/1"} <= set(paths)
+    assert all(address.startswith(opened.address) for address in opened.requests)
+    assert opened.complaints == []
+    opened.page.context.set_offline(True)
+    opened.page.get_by_role("button", name="later step").click()
+    opened.page.wait_for_selector(".trouble:not([hidden])")
+    assert "Is outcrop view still running?" in opened.page.locator(".trouble").inner_text()
     opened.page.context.close()

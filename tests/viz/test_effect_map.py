@@ -42,7 +42,6 @@ def test_cells_are_sites_by_windows_and_the_planted_one_is_bold() -> None:
     assert [tick.get_text() for tick in content.get_xticklabels()] == ["0–1", "2–11", "0–11"]
     assert [tick.get_text() for tick in content.get_yticklabels()] == ["down 0", "mid", "up 0"]
     assert [axes.get_title(loc="left") for axes in (content, style)] == ["Content", "Style"]
-    assert figure.axes[-1].get_title(loc="left") == "effect of activation-patch (0 none, 1 all)"
 
 
 def test_of_many_sites_dots_mark_what_is_clear() -> None:

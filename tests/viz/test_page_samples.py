@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from outcrop.viz.page_samples import MOST_SAMPLES, choose_samples, picture_sheets, sample_data
+from outcrop.viz.page_samples import picture_sheets, sample_data, spaced_samples
 
 Make = Callable[..., Any]
 
 
 def test_samples_are_spread_over_the_data_set(make_dataset: Make) -> None:
-    assert choose_samples(make_dataset(5)).tolist() == [0, 1, 2, 3, 4]
-    many = choose_samples(make_dataset(MOST_SAMPLES + 500))
-    assert len(many) == MOST_SAMPLES
-    assert (many[0], many[-1]) == (0, MOST_SAMPLES + 499)
+    assert spaced_samples(make_dataset(5), 2000).tolist() == [0, 1, 2, 3, 4]
+    many = spaced_samples(make_dataset(50), 40)
+    assert len(many) == 40
+    assert (many[0], many[-1]) == (0, 49)
     assert np.diff(many).max() <= 2
 
 

@@ -28,7 +28,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "br", "input"}:
+        if tag not in {"meta", "link", "img", "br", "input"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -91,7 +91,8 @@ def test_nothing_is_loaded_from_elsewhere(written: str, page: Page) -> None:
     assert all(
         found.startswith('"data:image/webp') for found in re.findall(r"url\(([^)]{20})", without_library(written))
     )
-    assert {tag for tag, _ in page.tags}.isdisjoint({"link", "iframe", "object", "embed", "base", "form"})
+    assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "object", "embed", "base", "form"})
+    assert all(str(attributes["href"]).startswith("data:") for tag, attributes in page.tags if tag == "link")
     loaded = [value for _, attributes in page.tags for name, value in attributes.items() if name == "src"]
     assert all(str(value).startswith("data:") for value in loaded)
     (policy,) = [str(a["content"]) for tag, a in page.tags if tag == "meta" and "http-equiv" in a]

@@ -1,15 +1,12 @@
-import base64
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from outcrop.data.errors import InputError
-from outcrop.viz.report_effects import causes, comparable_cells, effect_data, effect_methods, effect_tables, study_data
+from outcrop.viz.report_effects import causes, comparable_cells, effect_data, effect_methods, effect_tables
 
 Make = Callable[..., Any]
 SITES = ("down_blocks.0", "mid_block", "up_blocks.0", "up_blocks.1")
@@ -52,16 +49,6 @@ def test_what_was_not_tried_is_empty(make_effects: Make) -> None:
     effects, _ = make_effects(SITES)
     data = effect_data(type(effects)(effects.frame[effects.frame["cell"] != 3], effects.provenance))
     assert data["properties"][0]["cells"][3] is None
-
-
-def test_tiles_are_donors_then_receivers_then_cell_after_cell(make_effects: Make) -> None:
-    effects, study = make_effects(SITES)
-    data, sheets = study_data(effects, study)
-    assert data == {"pairs": {"a": ["a red disc"] * 2, "b": ["a blue star"] * 2}, "count": 2}
-    sheet = Image.open(BytesIO(base64.b64decode(sheets.uris[0].split(",")[1]))).convert("RGB")
-    seen = [sheet.getpixel((64 * (k % 16) + 32, 64 * (k // 16) + 32)) for k in range(2 + 2 + 16)]
-    wanted = [(255, 0, 0)] * 2 + [(0, 0, 255)] * 2 + [(0, 20 * (k // 2), 0) for k in range(16)]
-    assert np.abs(np.subtract(seen, wanted)).max() < 16  # WebP is lossy
 
 
 def test_the_tables_hold_every_cell(make_effects: Make) -> None:

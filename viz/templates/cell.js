@@ -8,6 +8,7 @@ const cellWindow = {
   open(set, property, row, column) {
     this.now = { set, property, row, column, label: property.name };
     if (!(property.name in set.samples.labels)) this.now.label = Object.keys(set.samples.labels)[0];
+    find(".trouble", this.dialog).hidden = true;
     this.fill();
     if (!this.dialog.open) this.dialog.showModal();
     this.panel();
@@ -42,10 +43,12 @@ const cellWindow = {
     this.examples();
   },
 
-  examples() {
-    const { set, property, row, column } = this.now;
+  async examples() {
+    const now = this.now;
+    const { set, property } = now;
     const holder = find(".examples", this.dialog);
-    const told = property.examples?.[row * set.steps.length + column];
+    const told = await this.told(now).catch((error) => this.complain(error));
+    if (now !== this.now) return;
     const groups = told
       ? [["Named rightly by this probe", told[0]], ["Named wrongly", told[1]]]
       : [["Some of the images", thin(set.samples.ids.length, 6)]];
@@ -63,10 +66,20 @@ const cellWindow = {
     }
   },
 
+  // Samples that the cell's probe named rightly and wrongly; undefined where nobody kept them.
+  async told({ set, property, row, column }) {
+    const { url } = property.examples ?? {};
+    return url ? asked(`${url}${row}/${column}`) : property.examples?.[row * set.steps.length + column];
+  },
+
+  complain(error) {
+    Object.assign(find(".trouble", this.dialog), { textContent: error.message, hidden: false });
+  },
+
   async panel() {
     const now = this.now;
     const part = find(".plane", this.dialog);
-    const found = await panelOf(now.set, now.row, now.column);
+    const found = await panelOf(now.set, now.row, now.column).catch((error) => this.complain(error) ?? null);
     part.hidden = found === null;
     if (found === null || now !== this.now) return;
     const side = Math.min(460, find(".stage", part).parentElement.clientWidth);

@@ -82,6 +82,14 @@ function plotting() {
   return library;
 }
 
+// What a page that is served asks for. Throws an error that says why there is no answer.
+async function asked(address) {
+  const answer = await fetch(address).catch(() => null);
+  if (answer === null) throw new Error("There is no answer any more. Is outcrop view still running?");
+  if (!answer.ok) throw new Error((await answer.text()).trim());
+  return answer.json();
+}
+
 // A picture of one sample: a tile of a sheet, or, on a page that is served, the picture itself.
 function picture(set, sample, size) {
   const alt = set.alt ?? `Generated image for the prompt: ${set.samples.prompts[sample]}`;

@@ -1,4 +1,5 @@
-// A heatmap: the plotting library draws it, a layer above it answers the pointer and the keyboard.
+// A heatmap: the plotting library draws it, a canvas above it the dots, which may be thousands, and a layer above both
+// answers the pointer and the keyboard.
 
 const ABOVE = 6;
 const BELOW = 22;
@@ -28,7 +29,8 @@ class Heatmap {
       class: "layer", tabindex: "0", role: "application", "aria-roledescription": "heatmap", "aria-label": source.label,
     });
     this.layer.append(this.mark);
-    this.frame = element("div", { class: "frame" }, this.plot, this.layer);
+    this.dots = element("canvas", { class: "dots", "aria-hidden": "true" });
+    this.frame = element("div", { class: "frame" }, this.plot, this.dots, this.layer);
     holder.append(this.frame);
     this.place = null;
     this.layer.addEventListener("pointermove", (event) => this.show(this.under(event)));
@@ -46,29 +48,38 @@ class Heatmap {
     const height = Math.round(rowHeight * rows.length);
     Object.assign(this, { rows, cell: { width: width / columns, height: height / rows.length } });
     this.frame.style.cssText = `width:${left + width}px;height:${ABOVE + height + BELOW}px`;
-    this.layer.style.cssText = `left:${left}px;top:${ABOVE}px;width:${width}px;height:${height}px`;
+    this.layer.style.cssText = this.dots.style.cssText = `left:${left}px;top:${ABOVE}px;width:${width}px;height:${height}px`;
     const Plotly = await plotting();
-    await Plotly.react(this.plot, this.traces(), this.layout(width, height, left), { staticPlot: true });
+    await Plotly.react(this.plot, [this.trace()], this.layout(width, height, left), { staticPlot: true });
+    this.drawDots(width, height);
     this.frame.dataset.drawn = String(rows.length);
   }
 
-  traces() {
+  trace() {
     const { source, rows } = this;
-    const columns = range(source.columns.length);
-    const z = rows.map((row) => columns.map((column) => source.value(row, column)));
-    const dots = rows.flatMap((row, y) => columns.filter((x) => source.unclear(row, x)).map((x) => [x, y]));
-    const dark = ([x, y]) => z[y][x] < source.scale[0] + 0.6 * (source.scale[1] - source.scale[0]);
-    const size = clamp(0.24 * Math.min(this.cell.width, this.cell.height), 1.6, 4);
-    return [
-      {
-        type: "heatmap", z, zmin: source.scale[0], zmax: source.scale[1], showscale: false, hoverinfo: "skip",
-        colorscale: source.colours ?? VIRIDIS.map((colour, k) => [k / (VIRIDIS.length - 1), colour]),
-      },
-      {
-        type: "scatter", mode: "markers", x: dots.map(([x]) => x), y: dots.map(([, y]) => y), hoverinfo: "skip",
-        marker: { size, opacity: 0.85, color: dots.map((dot) => (dark(dot) && !source.colours ? "#ffffff" : "#1a1a1a")) },
-      },
-    ];
+    const z = rows.map((row) => source.columns.map((_, column) => source.value(row, column)));
+    const colorscale = source.colours ?? VIRIDIS.map((colour, k) => [k / (VIRIDIS.length - 1), colour]);
+    return { type: "heatmap", z, zmin: source.scale[0], zmax: source.scale[1], showscale: false, hoverinfo: "skip", colorscale };
+  }
+
+  // A dot in each cell that is not clear, light on dark cells.
+  drawDots(width, height) {
+    const { source, rows, cell } = this;
+    const sharp = window.devicePixelRatio;
+    Object.assign(this.dots, { width: Math.round(width * sharp), height: Math.round(height * sharp) });
+    const brush = this.dots.getContext("2d");
+    brush.scale(sharp, sharp);
+    const radius = clamp(0.12 * Math.min(cell.width, cell.height), 0.8, 2);
+    const middle = source.scale[0] + 0.6 * (source.scale[1] - source.scale[0]);
+    for (const [y, row] of rows.entries()) {
+      for (const x of source.columns.keys()) {
+        if (!source.unclear(row, x)) continue;
+        brush.fillStyle = source.value(row, x) < middle && !source.colours ? "#ffffffd9" : "#1a1a1ad9";
+        brush.beginPath();
+        brush.arc((x + 0.5) * cell.width, (y + 0.5) * cell.height, radius, 0, 2 * Math.PI);
+        brush.fill();
+      }
+    }
   }
 
   layout(width, height, left) {
@@ -170,11 +181,12 @@ class HeatmapRow {
   }
 
   async draw(chosen) {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    delete this.holder.dataset.drawn;
     const shown = this.maps.filter(({ part, source }) => {
       part.hidden = !chosen.property(source) || chosen.rows(source).length === 0;
       return !part.hidden;
     });
-    if (!shown.length) return;
     const room = this.holder.clientWidth;
     const gap = 22;
     const left = clamp(Math.max(...shown.flatMap(({ source }) => source.names.map(textWidth))) + 12, 40, 0.42 * room);
@@ -184,6 +196,8 @@ class HeatmapRow {
     for (const [k, { head, source, map }] of shown.entries()) {
       const before = each || k % inRow === 0 ? left : 0;
       head.style.cssText = `padding-left:${before}px;width:${before + width}px`;
+      await new Promise((done) => setTimeout(done)); // the page answers between two maps
+      if (turn !== this.turn) return; // asked to draw something else meanwhile
       await map.draw(chosen.rows(source), width, before);
     }
     this.holder.dataset.drawn = "true";

@@ -15,9 +15,7 @@ function coordinates(set) {
 async function panelOf(set, row, column) {
   if (set.panels === null) return null;
   if (set.panels.url) {
-    const answer = await fetch(`${set.panels.url}${row}/${column}`);
-    if (!answer.ok) return null;
-    const { xy, note } = await answer.json();
+    const { xy, note } = await asked(`${set.panels.url}${row}/${column}`);
     return { samples: set.panels.points, x: xy.map(([x]) => x), y: xy.map(([, y]) => y), note };
   }
   const samples = set.panels.points;
