@@ -19,7 +19,15 @@ from outcrop.data.errors import InputError
 Float64Array = NDArray[np.float64]
 Measure = Literal["cka", "rbf-cka", "mutual-knn", "rsa", "procrustes", "svcca"]
 
+Gram = Callable[[NDArray[np.floating], Float64Array], None]
+
 LEAST_SAMPLES = 4
+AT_ONCE = 8
+"""Gram matrices of the second list that are held beside all of the first."""
+
+ROUNDING = 1e-12
+"""Of a Gram matrix that is centred to less than this share of its square, only rounding errors are left."""
+
 KEPT_VARIANCE = 0.99
 """Share of a site's variance whose principal directions SVCCA compares."""
 
@@ -60,21 +68,16 @@ def alignment_matrix(
     )
     if measure in BASES:
         return _rotated(first, others, BASES[measure], mean=measure == "svcca")
-    makers: dict[str, Callable[[Float64Array], Float64Array]] = {
-        "cka": lambda x: _debiased(_products(_centred(x))),
-        "rbf-cka": lambda x: _debiased(_gaussian(x)),
-        "rsa": lambda x: _unit(_centred(rankdata(_correlation_distances(x)))),
-    }
+    if measure in GRAMS:
+        return _debiased(first, second, GRAMS[measure])
     if measure == "mutual-knn":
         near = vstack([_nearest(x.astype(np.float64), neighbours) for x in first])
         other = near if second is None else vstack([_nearest(x.astype(np.float64), neighbours) for x in second])
         return np.asarray((near @ other.T).toarray() / (count * neighbours))
-    if measure not in makers:
-        raise InputError(f"measure must be one of {[*makers, 'mutual-knn', *BASES]}. Got {measure!r}.")
-    vectors = np.stack([makers[measure](x.astype(np.float64)) for x in first])
-    if second is None:
-        return np.asarray(vectors @ vectors.T)
-    return np.asarray(vectors @ np.stack([makers[measure](x.astype(np.float64)) for x in second]).T)
+    if measure != "rsa":
+        raise InputError(f"measure must be one of {[*GRAMS, 'mutual-knn', 'rsa', *BASES]}. Got {measure!r}.")
+    ranks = np.stack([_ranks(x) for x in first])
+    return np.asarray(ranks @ (ranks if second is None else np.stack([_ranks(x) for x in second])).T)
 
 
 def alignment_by_size(
@@ -168,25 +171,81 @@ def _unit(values: Float64Array) -> Float64Array:
     return np.asarray(values / norm if norm > 0 else values)
 
 
-def _debiased(gram: Float64Array) -> Float64Array:
-    """The U-centred Gram matrix (n, n) above its diagonal, as a unit vector: it is symmetric, and 0 on the diagonal."""
-    n = len(gram)
-    np.fill_diagonal(gram, 0)
-    means = gram.sum(0) / (n - 2)
-    gram -= means
-    gram -= means[:, None]
-    gram += means.sum() / (n - 1)
-    return _unit(_upper(gram))
+def _debiased(
+    first: Sequence[NDArray[np.floating]],
+    second: Sequence[NDArray[np.floating]] | None,
+    gram: Gram,
+) -> Float64Array:
+    """Cosines (a, b) of the U-centred Gram matrices (n, n) that ``gram`` makes of the sites.
+
+    Nothing is centred: with zeros on the diagonals, the product of two U-centred matrices is that of the matrices as
+    they are, less what their row sums tell (Song et al. 2012, equation 5). Only ``first`` is held as a whole; memory is
+    used again wherever it can be, as to be given fresh memory takes longer than to fill it.
+    """
+    n, square = len(first[0]), np.empty((len(first[0]), len(first[0])))
+    above, sums = np.empty((len(first), n * (n - 1) // 2)), np.empty((len(first), n))
+    _fill(first, gram, square=square, above=above, sums=sums)
+    norms = _norms(above, sums)
+    if second is None:
+        return np.asarray(_centred_products(above @ above.T, sums, sums) * norms[:, None] * norms)
+    parts = []
+    held, total = np.empty((min(AT_ONCE, len(second)), above.shape[1])), np.empty((min(AT_ONCE, len(second)), n))
+    for at in range(0, len(second), AT_ONCE):
+        sites = second[at : at + AT_ONCE]
+        flat, own = held[: len(sites)], total[: len(sites)]
+        _fill(sites, gram, square=square, above=flat, sums=own)
+        parts.append(_centred_products(above @ flat.T, sums, own) * norms[:, None] * _norms(flat, own))
+    return np.concatenate(parts, axis=1)
 
 
-def _products(x: Float64Array) -> Float64Array:
+def _fill(
+    sites: Sequence[NDArray[np.floating]],
+    gram: Gram,
+    *,
+    square: Float64Array,
+    above: Float64Array,
+    sums: Float64Array,
+) -> None:
+    """Write what stands above the diagonals of the sites' Gram matrices to ``above`` (s, n (n - 1) / 2), and the
+    ``sums`` (s, n) of their rows without the diagonal; ``square`` (n, n) is worked in.
+    """
+    for flat, total, x in zip(above, sums, sites, strict=True):
+        gram(x, square)
+        np.fill_diagonal(square, 0)
+        square.sum(0, out=total)
+        _upper(square, out=flat)
+
+
+def _centred_products(products: Float64Array, first: Float64Array, second: Float64Array) -> Float64Array:
+    """Products (a, b) of U-centred halves from ``products`` of halves as they are, and sums of rows (a, n), (b, n)."""
+    n = first.shape[1]
+    totals = first.sum(1)[:, None] * second.sum(1) / (2 * (n - 1) * (n - 2))
+    return np.asarray(products + totals - first @ second.T / (n - 2))
+
+
+def _norms(above: Float64Array, sums: Float64Array) -> Float64Array:
+    """One over the length (s,) of each U-centred half; 0 where nothing but rounding is left of it."""
+    squares = np.einsum("si,si->s", above, above)
+    left = np.array(
+        [_centred_products(np.array([[s]]), own, own)[0, 0] for s, own in zip(squares, sums[:, None], strict=True)]
+    )
+    there = left > ROUNDING * squares
+    return np.where(there, 1 / np.sqrt(np.where(there, left, 1)), 0)
+
+
+def _products(x: Float64Array, out: Float64Array | None = None) -> Float64Array:
     """All inner products of rows: of one array with itself, NumPy computes only half."""
-    return np.asarray(x @ x.T)
+    return np.matmul(x, x.T, out=out)
 
 
-def _upper(square: Float64Array) -> Float64Array:
+def _upper(square: Float64Array, *, out: Float64Array | None = None) -> Float64Array:
     """What stands above the diagonal, row by row; slices are many times as fast as indices."""
-    return np.concatenate([row[place:] for place, row in enumerate(square, start=1)])
+    return np.concatenate([row[place:] for place, row in enumerate(square, start=1)], out=out)
+
+
+def _ranks(x: NDArray[np.floating]) -> Float64Array:
+    """The ranks of all correlation distances, centred and of unit length."""
+    return _unit(_centred(rankdata(_correlation_distances(x.astype(np.float64)))))
 
 
 def _correlation_distances(x: Float64Array) -> Float64Array:
@@ -201,13 +260,13 @@ def _directions(x: Float64Array) -> Float64Array:
     return np.asarray(x / np.where(norms > 0, norms, 1))
 
 
-def _gaussian(x: Float64Array) -> Float64Array:
+def _gaussian(x: NDArray[np.floating], out: Float64Array) -> None:
     """exp(-distance^2 / (2 median^2)) of all pairs of rows."""
     x = _centred(x)
     norms = (x**2).sum(1)
-    squares = np.maximum(norms + norms[:, None] - 2 * x @ x.T, 0)
-    median = np.median(_upper(squares))
-    return np.asarray(np.exp(-squares / (2 * max(median, np.finfo(np.float64).tiny))))
+    np.maximum(norms + norms[:, None] - 2 * _products(x, out), 0, out=out)
+    median = np.median(_upper(out))
+    np.exp(-out / (2 * max(median, np.finfo(np.float64).tiny)), out=out)
 
 
 def _nearest(x: Float64Array, neighbours: int) -> csr_array:
@@ -218,6 +277,14 @@ def _nearest(x: Float64Array, neighbours: int) -> csr_array:
     places = np.sort(chosen, axis=1) + len(x) * np.arange(len(x), dtype=np.int64)[:, None]
     return csr_array((np.ones(places.size), places.ravel(), np.array([0, places.size])), shape=(1, len(x) ** 2))
 
+
+def _linear(x: NDArray[np.floating], out: Float64Array) -> None:
+    """All inner products of the centred rows."""
+    _products(_centred(x), out)
+
+
+GRAMS: dict[str, Gram] = {"cka": _linear, "rbf-cka": _gaussian}
+"""Measures that compare Gram matrices, and what writes that of features (n, d) to its second argument (n, n)."""
 
 BASES: dict[str, Callable[[Float64Array], Float64Array]] = {"procrustes": _unit, "svcca": _principal}
 """Measures that compare sites after a rotation, and what each makes of centred features."""

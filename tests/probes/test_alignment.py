@@ -7,7 +7,7 @@ from scipy.stats import ortho_group, spearmanr
 from sklearn.cross_decomposition import CCA
 
 from outcrop.data.errors import InputError
-from outcrop.probes.alignment import alignment_by_size, alignment_matrix
+from outcrop.probes.alignment import AT_ONCE, alignment_by_size, alignment_matrix
 
 MEASURES = ("cka", "rbf-cka", "mutual-knn", "rsa", "procrustes", "svcca")
 N = 60
@@ -94,6 +94,13 @@ def test_a_matrix_of_two_lists_is_a_part_of_the_whole() -> None:
         np.testing.assert_allclose(alignment_matrix(three[:1], three[1:], measure=measure), whole[:1, 1:])
         np.testing.assert_allclose(whole, whole.T)
         assert whole[0, 1] > whole[0, 2]
+
+
+@pytest.mark.parametrize("measure", ["cka", "rbf-cka"])
+def test_a_second_list_of_any_length_is_compared_in_its_order(measure: str) -> None:
+    many = [site for seed in range(AT_ONCE) for site in sites(seed=seed)]
+    found = alignment_matrix(sites()[:1], many[:-1], measure=measure)
+    np.testing.assert_allclose(found[0], alignment_matrix(many, measure=measure)[0, :-1])
 
 
 @pytest.mark.parametrize(
