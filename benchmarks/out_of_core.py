@@ -31,7 +31,7 @@ from outcrop.data.writer import open_writer
 from outcrop.probes.alignment import alignment_matrix
 from outcrop.probes.features import SiteFeatures
 
-SAMPLES, SHAPE, STEPS, SHARD = 120, (128, 32, 32), 16, 4
+SAMPLES, SHAPE, STEPS, SHARD = 240, (64, 32, 32), 16, 8
 PLANTED = ("block.1", 7)
 COLUMN = SAMPLES * math.prod(SHAPE) * 2
 """Bytes in float16."""

@@ -40,6 +40,9 @@ nuisance first, which predicts the contrary of the truth on rows held out; they 
 DESIGN_BYTES = 8 * 2**20
 """Designs are built and solved in batches of at most this size, or one by one."""
 
+BASIS_BYTES = 64 * 2**20
+"""The same of their bases, which are larger than the designs where there are many more features than samples."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -83,7 +86,11 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
 
 def batch_of_designs(features: FloatArray) -> int:
     """How many designs of ``features`` (n, d) are worked on at once: small ones together, large ones one by one."""
-    return max(1, DESIGN_BYTES // int(features.itemsize * len(features) * (min(features.shape) + 1)))
+    n, d = features.shape
+    rank = min(n, d)
+    item = int(features.itemsize)
+    batch: int = min(DESIGN_BYTES // (item * n * (rank + 1)), BASIS_BYTES // (item * d * rank))
+    return max(1, batch)
 
 
 @dataclass(frozen=True)

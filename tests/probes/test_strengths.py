@@ -19,7 +19,7 @@ from outcrop.probes.properties import Target, encode
 from outcrop.probes.softmax import TaskStack
 from outcrop.probes.spec import STRENGTHS
 from outcrop.probes.splits import Splits, make_splits
-from outcrop.probes.strengths import choose_strengths
+from outcrop.probes.strengths import batch_of_designs, choose_strengths
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -101,6 +101,14 @@ def test_batches_choose_as_one_batch_does(monkeypatch: pytest.MonkeyPatch) -> No
         np.testing.assert_array_equal(apart.strengths, together.strengths)
         np.testing.assert_array_equal(apart.hits, together.hits)
         np.testing.assert_allclose(apart.losses, together.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(432, 640), (432, 1280), (240, 65536), (60, 5000)])
+def test_wide_columns_are_worked_on_with_few_bases_at_once(shape: tuple[int, int]) -> None:
+    n, d = shape
+    batch, rank = batch_of_designs(np.empty(shape, np.float32)), min(shape)
+    assert batch == 1 or batch * 4 * max(d * rank, 8 * n * (rank + 1)) <= 2**26
+    assert (batch + 1) * 4 * max(d * rank, 8 * n * (rank + 1)) > 2**26
 
 
 def test_peak_memory_is_three_columns_whatever_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
