@@ -37,7 +37,9 @@ def combine(
             if not active[f, t]:
                 continue
             stack, norm = logits[:, f, bounds[t] : bounds[t + 1]], norms[f, t]
-            now = coefficients[f, t].copy()
+            now, then = np.empty(b), np.empty(b)
+            for i in range(b):
+                now[i] = coefficients[f, t, i]
             slope, bend, slope_then, bend_then = np.zeros(b), np.zeros((b, b)), np.zeros(b), np.zeros((b, b))
             value = _moments(stack, norm, codes[f, t], weights[f, t], now, slope, bend)
             for _ in range(STEPS):
@@ -49,16 +51,18 @@ def combine(
                     break
                 better = False
                 for halving in range(HALVINGS):
-                    then = now + step * 0.4**halving
+                    for i in range(b):
+                        then[i] = now[i] + step[i] * 0.4**halving
                     value_then = _moments(stack, norm, codes[f, t], weights[f, t], then, slope_then, bend_then)
                     if value_then < value and then[0] > 0:
                         better = True
                         break
                 if not better:
                     break
-                now, value = then, value_then
-                slope[:], bend[:] = slope_then, bend_then
-            coefficients[f, t] = now
+                now, then, value = then, now, value_then
+                slope, slope_then, bend, bend_then = slope_then, slope, bend_then, bend
+            for i in range(b):
+                coefficients[f, t, i] = now[i]
 
 
 @compiled
@@ -81,16 +85,27 @@ def _moments(
     power, top, rest = np.empty((k, BLOCK), stack.dtype), np.empty(BLOCK, stack.dtype), np.empty(BLOCK, stack.dtype)
     mean, square = np.empty((b, BLOCK), stack.dtype), np.empty((b, b, BLOCK), stack.dtype)
     total = np.zeros(BLOCK, np.float64)
-    slope[:], bend[:] = 0, 0
+    for i in range(b):
+        slope[i] = 0
+        for h in range(b):
+            bend[i, h] = 0
     for start in range(0, m, BLOCK):
         n = min(BLOCK, m - start)
-        mean[:], square[:], top[:], rest[:] = 0, 0, 0, 0
+        for j in range(n):
+            top[j], rest[j] = 0, 0
+        for i in range(b):
+            for j in range(n):
+                mean[i, j] = 0
+            for h in range(i + 1):
+                for j in range(n):
+                    square[i, h, j] = 0
         for i in range(b):
             for j in range(n):
                 own[i, j] = stack[i, code[start + j], start + j]
         for c in range(k):
             row = power[c]
-            row[:n] = 0
+            for j in range(n):
+                row[j] = 0
             for i in range(b):
                 z, mine, factor = stack[i, c, start : start + n], own[i], real(at[i])
                 for j in range(n):
@@ -126,7 +141,9 @@ def _moments(
             for h in range(i + 1):
                 for j in range(n):
                     bend[i, h] += weight[start + j] * (square[i, h, j] * rest[j] - mean[i, j] * mean[h, j])
-    reached: float = total.sum()
+    reached = 0.0
+    for j in range(BLOCK):
+        reached += total[j]
     for i in range(b):
         for h in range(b):
             if h > i:
@@ -143,13 +160,17 @@ def _moments(
 def _newton_step(slope: Float64Array, bend: Float64Array) -> Float64Array:
     """Minus ``slope`` (b,) by ``bend`` (b, b): Gaussian elimination, with a trace of damping against rounding."""
     b = len(slope)
-    left, right = bend.copy(), -slope
+    left, right = np.empty((b, b)), np.empty(b)
     for i in range(b):
+        right[i] = -slope[i]
+        for h in range(b):
+            left[i, h] = bend[i, h]
         left[i, i] = left[i, i] * (1 + 1e-6) + 1e-300
     for i in range(b):
         for h in range(i + 1, b):
             factor = left[h, i] / left[i, i]
-            left[h] -= factor * left[i]
+            for j in range(b):
+                left[h, j] -= factor * left[i, j]
             right[h] -= factor * right[i]
     for i in range(b - 1, -1, -1):
         for h in range(i + 1, b):

@@ -45,7 +45,8 @@ def evaluate(
             if not active[f, t]:
                 continue
             first, end, length = bounds[t], bounds[t + 1], real(lengths[f, t])
-            total[:] = 0
+            for j in range(BLOCK):
+                total[j] = 0
             for start in range(0, m, BLOCK):
                 b = min(BLOCK, m - start)
                 code, weight = codes[f, t, start : start + b], weights[f, t, start : start + b]
@@ -80,7 +81,10 @@ def evaluate(
                     out = residuals[f, c, start : start + b]
                     for j in range(b):
                         out[j] = rest[j] if code[j] == c - first else out[j] * top[j]
-            losses[f, t] = total.sum()
+            loss = 0.0
+            for j in range(BLOCK):
+                loss += total[j]
+            losses[f, t] = loss
 
 
 @compiled_sum
@@ -92,7 +96,9 @@ def curvatures(
         for t in range(active.shape[1]):
             if not active[f, t]:
                 continue
-            heaviest = weights[f, t].max()
+            heaviest = weights[f, t, 0]
+            for j in range(weights.shape[2]):
+                heaviest = max(heaviest, weights[f, t, j])
             inverse = 1 / heaviest if heaviest > 0 else heaviest * 0
             for c in range(bounds[t], bounds[t + 1]):
                 out = residuals[f, c]
@@ -189,10 +195,11 @@ def directions(
         for t in range(active.shape[1]):
             first, end = bounds[t], bounds[t + 1]
             own = result[f, first:end]
+            for c in range(own.shape[0]):
+                for j in range(own.shape[1]):
+                    own[c, j] = gradient[f, first + c, j] if active[f, t] else 0
             if not active[f, t]:
-                own[:] = 0
                 continue
-            own[:] = gradient[f, first:end]
             for i in range(order.shape[0] - 1, -1, -1):
                 at = order[i]
                 if inverses[at, f, t] > 0:

@@ -47,8 +47,7 @@ class Memory:
 
     def take(self, block: Block) -> "Memory":
         """A copy for some designs and tasks."""
-        columns = (slice(None), block.designs[:, None], block.columns)
-        tasks = (slice(None), block.designs[:, None], block.tasks)
-        return Memory(
-            self.moves[columns], self.turns[columns], self.inverses[tasks], block.by_task(self.scale), self.count
-        )
+        rows = block.designs[:, None]
+        moves, turns = (np.ascontiguousarray(pairs[:, rows, block.columns]) for pairs in (self.moves, self.turns))
+        inverses = np.ascontiguousarray(self.inverses[:, rows, block.tasks])
+        return Memory(moves, turns, inverses, block.by_task(self.scale), self.count)

@@ -36,12 +36,12 @@ class Block:
         return Block(outer.designs[self.designs], outer.tasks[self.tasks], outer.columns[self.columns])
 
     def by_task(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Part of values (f, t, ...)."""
-        return values[np.ix_(self.designs, self.tasks)]
+        """Part of values (f, t, ...), in C order as the compiled loops have it: another order is compiled anew."""
+        return np.ascontiguousarray(values[np.ix_(self.designs, self.tasks)])
 
     def by_column(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Part of values (f, c, ...)."""
-        return values[np.ix_(self.designs, self.columns)]
+        """Part of values (f, c, ...), in C order."""
+        return np.ascontiguousarray(values[np.ix_(self.designs, self.columns)])
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> 
     classes = tasks.counts(designs.rows, used) > 0
     present = np.add.reduceat(classes, tasks.starts, axis=1, dtype=np.int64)
     doubled = np.where(present == 2, 2.0, 1.0)
-    weights = (used / count[:, :, None]).astype(dtype)
+    weights = (used / count[:, :, None]).astype(dtype, order="C")
     barrier = np.where(classes, 0, BARRIER).astype(dtype)
     codes = np.maximum(tasks.codes, 0)[:, designs.rows].transpose(1, 0, 2).astype(np.int32, order="C")
     return Problems(designs, tasks, weights, doubled / (strengths * count), barrier, codes)

@@ -1,12 +1,18 @@
 """The compiled loops against the formulas they stand for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from outcrop.probes import kernels
 from outcrop.probes.combination import combine
 from outcrop.probes.compiled import compiled, exponential, log_one_plus
 from outcrop.probes.kernels import curvatures, evaluate
+from outcrop.probes.logistic import cross_validate
+from outcrop.probes.properties import encode
 from outcrop.probes.softmax import TaskStack
+from outcrop.probes.spec import STRENGTHS
+from outcrop.probes.splits import make_splits
 
 SIZES, ROWS = (2, 5), 300
 
@@ -93,3 +99,23 @@ def test_the_combination_is_where_the_objective_is_flat(count: int) -> None:
         residuals = softmax_of(at, codes[0, t])[1] * weights[0, t]
         slope = np.array([(residuals * part).sum() for part in stack[:, 0, start:end]]) + norms[0, t] @ found[0, t]
         assert np.abs(slope).max() < 1e-3
+
+
+def test_a_sweep_compiles_each_loop_for_one_order_of_memory() -> None:
+    """Another order would cost seconds of compilation, and loops that step over memory: also as the batch shrinks."""
+    rng, groups = np.random.default_rng(2), np.arange(120) % 12
+    targets = [encode(pd.Series(rng.integers(k, size=120)), name=str(k)) for k in (2, 3)]
+    splits = make_splits(pd.DataFrame({"template": groups}), targets, group_by=("template",), folds=4, seed=0)
+    x = rng.standard_normal((120, 10)).astype(np.float32)
+    x[:, 0] += 20 * targets[0].codes  # one property is settled long before the other
+    cross_validate(x, targets, splits, strengths=STRENGTHS)
+    loops = [kernels.evaluate, kernels.curvatures, kernels.settle, kernels.directions, kernels.remember, combine]
+    arrays = {
+        (loop.__name__, place, kind.layout)
+        for loop in loops
+        for signature in loop.signatures
+        for place, kind in enumerate(signature)
+        if hasattr(kind, "layout")
+    }
+    assert {name for name, _, _ in arrays} >= {"evaluate", "directions", "combine"}
+    assert {found for found in arrays if found[2] != "C"} == set()
