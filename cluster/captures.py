@@ -1,4 +1,4 @@
-"""A capture on a cluster: a task is a shard; this process alone keeps the journal (docs/decisions/0013-cluster.md)."""
+"""A capture on a cluster: a task is a shard; this process alone keeps the journal (docs/decisions/0014-cluster.md)."""
 
 import functools
 from collections.abc import Callable, Sequence
