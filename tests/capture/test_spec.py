@@ -45,7 +45,7 @@ def test_the_kind_of_prompts_is_told_by_its_fields(prompts: dict[str, Any], kind
         ({"record": 30}, r"record must be at most steps \(20\). Got 30"),
         ({"reduction": "median"}, "reduction must be one of mean, full"),
         ({"half": "left"}, "half: Input should be 'cond', 'uncond' or 'both'"),
-        ({"dtype": "int8"}, "dtype: "),
+        ({"dtype": "int4"}, "dtype: "),
         ({"seeds": {"first": -1}}, r"seeds\.first: "),
         ({"prompts": "prompts.csv"}, r"must be a mapping: \{file: prompts\.csv\}.*Got 'prompts\.csv'"),
         ({"prompts": ["a", "b"]}, r"must be a mapping.*Got \['a', 'b'\]"),
