@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Worker, WorkerPlugin, get_worker
 
 from outcrop.capture.ranks import local_device
+from outcrop.cluster.allocation import keep_freed_memory
 from outcrop.cluster.versions import check_same
 from outcrop.data.errors import ClusterError
 
@@ -59,6 +60,7 @@ class TaskContext(WorkerPlugin, Generic[State]):
         with self._turn:
             if self._state is None:
                 check_same(self._versions, where=f"Worker {self._place.address}")
+                keep_freed_memory()
                 self._state = self._made()
             return work(self._state, item)
 
