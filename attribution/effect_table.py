@@ -31,7 +31,7 @@ COLUMNS = (
 """``effect``: how far the pictures went from B to A, 0 to 1, what luck gives taken off (is the intervention
 *sufficient* to carry the property over?). ``necessity``: how far they went away from B, wherever to (was what was there
 before needed?). ``donor``, ``receiver``, ``neither``: shares of the ``n`` pairs that can be read. ``over_control``: the
-effect less that of the cell's controls, on the same pairs; NaN without a control."""
+effect less that of the cell's controls, on the same pairs: the kind of control of which least is left; NaN without."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ class EffectTable:
         shown = top[["property", "site", "window", "n"]].copy()
         shown["effect"] = top["effect"].map("{:.2f}".format)
         shown["interval"] = [f"{low:.2f} to {high:.2f}" for low, high in zip(top["low"], top["high"], strict=True)]
+        if top["over_control"].notna().any():
+            shown["over control"] = top["over_control"].map("{:.2f}".format)
         for name in ("donor", "receiver", "neither"):
             shown[name] = top[name].map("{:.2f}".format)
         shown["q"] = top["q_value"].map("{:.4f}".format)

@@ -20,8 +20,8 @@ Z = 1.959964  # of a two-sided 95 % interval
 NO_CONTROL = "none"
 PLACE = ("intervention", "site", "window", "dose", "half", "control")
 TESTED = (
-    "signs of whole pairs flipped, two-sided; with controls the larger p-value of two, of the effect and of what it is "
-    "beyond its controls in the same direction; q_value: Benjamini-Hochberg over all cells and properties"
+    "signs of whole pairs flipped, two-sided; with controls the largest p-value of several, of the effect and of what "
+    "it is beyond each kind of control in the same direction; q_value: Benjamini-Hochberg over all cells and properties"
 )
 
 
@@ -44,7 +44,8 @@ def tabulate(
 ) -> EffectTable:
     """The table of what every pair gave in every cell of ``outcomes``."""
     cells = cell_table(outcomes)
-    controls = control_cells(outcomes.record.cells)
+    kinds = sorted({cell.control for cell in outcomes.record.cells} - {NO_CONTROL})
+    controls = [control_cells(outcomes.record.cells, kind) for kind in kinds]
     parts = [_rows(name, one, cells, controls, resampling) for name, one in scores.items()]
     frame = pd.concat(parts, ignore_index=True)
     tested = (frame["control"] == NO_CONTROL).to_numpy()
@@ -74,10 +75,10 @@ def cell_table(outcomes: Outcomes) -> pd.DataFrame:
     return cells
 
 
-def control_cells(cells: Sequence[CellInfo]) -> list[list[int]]:
-    """For each cell its controls: those of its intervention, site, window, dose and half, or else of its window."""
+def control_cells(cells: Sequence[CellInfo], kind: str) -> list[list[int]]:
+    """For each cell its controls of ``kind``: of its intervention, site, window, dose, half, or else of its window."""
     found = []
-    controls = [number for number, cell in enumerate(cells) if cell.control != NO_CONTROL]
+    controls = [number for number, cell in enumerate(cells) if cell.control == kind]
     for cell in cells:
         same = [number for number in controls if cell.control == NO_CONTROL and cells[number].window == cell.window]
         near = [number for number in same if _spot(cells[number]) == _spot(cell)]
@@ -90,7 +91,7 @@ def _spot(cell: CellInfo) -> tuple[object, ...]:
 
 
 def _rows(
-    name: str, one: PropertyScores, cells: pd.DataFrame, controls: list[list[int]], resampling: Resampling
+    name: str, one: PropertyScores, cells: pd.DataFrame, controls: Sequence[list[list[int]]], resampling: Resampling
 ) -> pd.DataFrame:
     def interval(values: FloatArray, span: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return ratio_intervals(values, np.broadcast_to(span, values.shape), resampling=resampling)
@@ -102,17 +103,26 @@ def _rows(
     rows["necessity"], rows["necessity_low"], rows["necessity_high"] = interval(one.away, one.away_span)
     for state, label in ((DONOR, "donor"), (RECEIVER, "receiver"), (NEITHER, "neither")):
         rows[label], rows[f"{label}_low"], rows[f"{label}_high"] = _shares(one.state == state, one.read)
-    difference = one.toward - _control(one.toward, controls)
-    controlled = np.array([bool(found) for found in controls])
-    over = np.where(controlled[:, None], difference, np.nan)
-    rows["over_control"], rows["over_control_low"], rows["over_control_high"] = interval(over, one.toward_span)
-    rows["p_value"] = _p_values(one.toward, over, one.read, seed=resampling.seed)
+    beyond = [one.toward - _control(one.toward, found) for found in controls]
+    least = _least(beyond, one)
+    rows["over_control"], rows["over_control_low"], rows["over_control_high"] = interval(least, one.toward_span)
+    rows["p_value"] = _p_values(one.toward, beyond, one.read, seed=resampling.seed)
     return rows
 
 
 def _control(toward: FloatArray, controls: list[list[int]]) -> FloatArray:
-    """Mean over the controls of each cell, pair by pair; 0 where it has none."""
-    return np.stack([toward[found].mean(0) if found else np.zeros(toward.shape[1]) for found in controls])
+    """Mean over the controls of each cell, pair by pair; NaN where it has none."""
+    return np.stack([toward[found].mean(0) if found else np.full(toward.shape[1], np.nan) for found in controls])
+
+
+def _least(beyond: Sequence[FloatArray], one: PropertyScores) -> FloatArray:
+    """Of what the cells (m,) are ``beyond`` each kind of control, pair by pair, the kind of which least is left."""
+    least = np.full(one.toward.shape, np.nan)
+    for over in beyond:
+        left = over[:, one.read].sum(1)
+        fewer = ~np.isnan(left) & ~(left >= least[:, one.read].sum(1))  # NaN where there is none yet
+        least[fewer] = over[fewer]
+    return least
 
 
 def _shares(hits: NDArray[np.bool_], read: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -127,20 +137,25 @@ def _shares(hits: NDArray[np.bool_], read: NDArray[np.bool_]) -> tuple[FloatArra
     return share, np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
-def _p_values(toward: FloatArray, over: FloatArray, read: NDArray[np.bool_], *, seed: int) -> FloatArray:
-    """Of cells (m,), from what the pairs gave (m, pair) and what is left of it ``over`` the controls (NaN without).
+def _p_values(toward: FloatArray, beyond: Sequence[FloatArray], read: NDArray[np.bool_], *, seed: int) -> FloatArray:
+    """Of cells (m,), from what the pairs gave (m, pair) and what is left of it ``beyond`` each kind of control (NaN
+    where a cell has none).
 
-    A cell with controls must show both, an effect and more of it than they have (intersection-union test, Berger 1982,
-    Technometrics 24, 295): else a cell that does nothing is found wherever its control happens to do much.
+    A cell must show an effect, and more of it than every kind of its controls (intersection-union test, Berger 1982,
+    Technometrics 24, 295): else a cell that does nothing is found wherever its control happens to do much, and one that
+    does what any other site does, wherever a random direction does nothing.
     """
     if read.sum() < 2:
         return np.full(len(toward), np.nan)
-    kept, beyond = toward[:, read], over[:, read]
+    kept = toward[:, read]
     pairs = np.arange(kept.shape[1])
     result = sign_flip_p_values(kept, pairs, seed=seed)
-    controlled = np.flatnonzero(~np.isnan(beyond).any(1))
-    if len(controlled):
-        more = np.sign(beyond[controlled].sum(1)) == np.sign(kept[controlled].sum(1))
-        found = sign_flip_p_values(beyond[controlled], pairs, seed=seed)
+    for over in beyond:
+        controlled = np.flatnonzero(~np.isnan(over[:, read]).any(1))
+        if not len(controlled):
+            continue
+        left = over[np.ix_(controlled, read)]
+        more = np.sign(left.sum(1)) == np.sign(kept[controlled].sum(1))
+        found = sign_flip_p_values(left, pairs, seed=seed)
         result[controlled] = np.where(more, np.maximum(result[controlled], found), 1.0)
     return result

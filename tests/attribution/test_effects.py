@@ -78,6 +78,25 @@ def test_a_cell_that_does_nothing_is_not_found_because_its_control_does(new_outc
     assert found["q_value"] == 1
 
 
+def test_a_cell_must_do_more_than_every_kind_of_its_controls(new_outcomes: New, reader: Classifier) -> None:
+    own = CellInfo(intervention="patch", site="mid", window="0-9")
+    kinds = [own.model_copy(update={"control": kind}) for kind in ("random-direction", "random-site")]
+    outcomes = new_outcomes({}, cells=(own, *kinds))
+    n = len(outcomes.pairs)
+    outcomes.receivers[:2] = outcomes.donors[:2]  # not what was asked for: pairs that cannot be read
+    outcomes.images[:n] = outcomes.donors
+    assert not any(one.read.all() for one in effects(outcomes, [reader]).scores.values())
+    for name in ("content", "style", "layout"):
+        found = rows(effects(outcomes, [reader]), name).loc["mid"]
+        assert (found["effect"], found["over_control"]) == pytest.approx((1, 1))
+        assert found["q_value"] < 0.01
+    outcomes.images[2 * n :] = outcomes.donors  # another site does as much, a random direction still nothing
+    for name in ("content", "style", "layout"):
+        found = rows(effects(outcomes, [reader]), name).loc["mid"]
+        assert (found["effect"], found["over_control"]) == pytest.approx((1, 0))
+        assert found["q_value"] == 1
+
+
 def test_nothing_is_found_where_nothing_was_planted(new_outcomes: New, reader: Classifier) -> None:
     claimed = 0
     for seed in range(12):
