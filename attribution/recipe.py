@@ -142,7 +142,8 @@ def judge(card: Card, plan: RecipePlan, table: EffectTable) -> Verdict:
 def _conclude(findings: Sequence[Finding]) -> tuple[Outcome, str]:
     blind = [one.text for one in findings if one.reading == "cannot be read"]
     if blind:
-        return NOT_TESTABLE, f"too few pairs could be read for: {'; '.join(blind)}"
+        few = f"fewer than {LEAST_PAIRS} pairs could be read (give more with --pairs)"
+        return NOT_TESTABLE, f"{few} for: {'; '.join(blind)}"
     failed = [one for one in findings if one.reading != "shown"]
     if not failed:
         return "holds", "every part of it is shown"
@@ -159,12 +160,15 @@ def _test(one: Hypothesis, plan: RecipePlan, table: EffectTable) -> Contrast:
 
 
 def _entries(side: Side, table: EffectTable) -> list[tuple[str, int]]:
+    """None where one of the kinds cannot be read: a claim about several is not decided by the others."""
     cells = [table.cell(name) for name in side.names]
-    names = [name for kind in side.kinds for name in readable(kind, table)]
-    return [(name, cell) for name in names for cell in cells]
+    names = [readable(kind, table) for kind in side.kinds]
+    return [(name, cell) for own in names for name in own for cell in cells] if all(names) else []
 
 
 def readable(kind: str, table: EffectTable) -> list[str]:
-    """The properties of the table that stand for ``kind`` and can be read off enough pairs: its own name, or others."""
-    known = [name for name in KINDS[kind] if name in table.scores and table.scores[name].read.sum() >= LEAST_PAIRS]
-    return known[:1] if known[:1] == [kind] else known
+    """The properties of the table that stand for ``kind`` and can be read off enough pairs: its own, or where the table
+    has no reading of that name the descriptors.
+    """
+    standing = (kind,) if kind in table.scores else KINDS[kind]
+    return [name for name in standing if name in table.scores and table.scores[name].read.sum() >= LEAST_PAIRS]

@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from outcrop.attribution.bootstrap import Resampling
@@ -49,6 +51,21 @@ def test_a_verdict_follows_what_was_planted(
 def test_what_cannot_be_read_is_not_testable(new_outcomes: New, reader: Classifier) -> None:
     few = judge(CARD, PLAN, effects(new_outcomes({"mid": {"content": 1.0}}, n=6), [reader], resampling=QUICK))
     assert few.outcome == "not testable on this model"
+
+
+def test_descriptors_do_not_stand_for_a_reading_of_too_few_pairs(new_outcomes: New, reader: Classifier) -> None:
+    table = effects(new_outcomes({"mid": {"content": 1.0}}, n=40), [reader], resampling=QUICK)
+    content = table.scores["content"]
+    few = replace(content, toward_span=np.where(np.arange(40) < 9, content.toward_span, np.nan))
+    both = replace(table, scores={**table.scores, "content": few, "keypoints": content})
+    assert judge(CARD, PLAN, both).outcome == "not testable on this model"
+    only = {name: one for name, one in table.scores.items() if name != "content"} | {"keypoints": content}
+    assert judge(CARD, PLAN, replace(table, scores=only, frame=renamed(table.frame))).outcome == "holds"
+
+
+def renamed(frame: pd.DataFrame) -> pd.DataFrame:
+    """With keypoints in place of content, as where no classifier is at hand."""
+    return frame.assign(property=frame["property"].replace("content", "keypoints"))
 
 
 def test_a_contrast_is_paired(new_outcomes: New, reader: Classifier) -> None:
