@@ -226,15 +226,21 @@ def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> Di
     Raises :class:`InputError` if that is not possible.
     """
     if name in MODULES:
-        return import_module(MODULES[name]).source()  # type: ignore[no-any-return]  # the same interface
+        return _whole(import_module(MODULES[name]).source(), name, part)
     if not name.startswith(SCHEME):
         pipeline, folder = load_pipeline(name, device=device)
         return DiffusersSource(name, pipeline, weights=lambda: fingerprint(folder), device=device, part=part)
     made: Any = call_function(name)
     if isinstance(made, ModuleSource):
-        return made  # type: ignore[return-value]  # the same interface
+        return _whole(made, name, part)
     if not hasattr(made, "components"):
         raise InputError(f"{name} must return a ModuleSource or a diffusers pipeline. Got {type(made).__name__}.")
     parts = {key: module for key, module in made.components.items() if isinstance(module, nn.Module)}
     own = str(made._execution_device)  # where an offloaded pipeline computes is told nowhere else
     return DiffusersSource(name, made, weights=lambda: hash_weights(parts), device=own, part=part)
+
+
+def _whole(source: ModuleSource, name: str, part: str) -> DiffusersSource:
+    if part != "denoiser":
+        raise InputError(f"{name} is one network and has no part {part!r}: leave the part out.")
+    return source  # type: ignore[return-value]  # the same interface

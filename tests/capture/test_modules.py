@@ -287,3 +287,9 @@ def test_parts_of_a_pipeline_are_recorded_on_request(
 def test_a_part_that_is_not_there_is_told(new_spec: Callable[..., CaptureSpec], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no part 'vea'. It has vae, text_encoder, unet"):
         capture(new_spec(part="vea"), tmp_path / "ds")
+
+
+@pytest.mark.parametrize("name", ["outcrop:vae", None])
+def test_a_generator_of_one_network_has_no_parts(name: str | None, gan: str) -> None:
+    with pytest.raises(InputError, match="is one network and has no part 'vae': leave the part out"):
+        open_source(name or gan, part="vae")
