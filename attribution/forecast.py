@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from outcrop.attribution.folders import check_study_folder
 from outcrop.attribution.pairs import as_sample
 from outcrop.attribution.parts import PartStore
 from outcrop.attribution.prepare import Study
@@ -49,7 +50,11 @@ class StudyForecast:
 
 
 def forecast_study(study: Study, out: Path) -> StudyForecast:
-    """Make a few rows for a few steps, and add up. Nothing is written."""
+    """Make a few rows for a few steps, and add up. Nothing is written.
+
+    Raises :class:`ConflictError` where ``out`` holds something else, as the run would.
+    """
+    check_study_folder(out, study.record())
     store = PartStore(out.absolute())
     runner = Runner(study, store)
     blocks = [block for group in runner.groups for block in group.blocks]

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from outcrop.attribution.outcomes import (
-    PAIRS,
-    RECORD,
-    TABLE,
-    Pictures,
-    StudyRecord,
-    npy_bytes,
-    read_study_record,
-)
+from outcrop.attribution.folders import check_study_folder
+from outcrop.attribution.outcomes import PAIRS, RECORD, TABLE, Pictures, StudyRecord, npy_bytes
 from outcrop.data.atomic import remove_partial_files, storage_error, sync_folder, write_atomic
-from outcrop.data.errors import ConflictError, DataError
+from outcrop.data.errors import DataError
 from outcrop.data.locks import locked
 
 PARTS_FOLDER = "parts"
@@ -60,14 +53,12 @@ class PartStore:
 def study_folder(folder: Path, record: StudyRecord, tables: Mapping[str, bytes]) -> Iterator[None]:
     """Hold ``folder`` for one process; write what is known beforehand, or check that it is the same study's.
 
-    Raises :class:`ConflictError` for another study's folder, or one that another process writes to.
+    Raises :class:`ConflictError` for a folder that holds something else, or one that another process writes to.
     """
+    check_study_folder(folder, record)
     with locked(folder):
-        if (folder / RECORD).exists():
-            found = read_study_record(folder)
-            if found.identity != record.identity:
-                raise ConflictError(f"{folder} holds another study (of {found.model}). Choose another folder.")
-        else:
+        check_study_folder(folder, record)  # nobody writes into it now
+        if not (folder / RECORD).exists():
             for name in (PAIRS, TABLE):
                 write_atomic(folder / name, tables[name])
             write_atomic(folder / RECORD, record.model_dump_json(indent=1).encode())

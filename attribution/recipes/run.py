@@ -8,6 +8,7 @@ from typing import Any
 
 from outcrop.attribution.effect_table import EffectTable
 from outcrop.attribution.effects import effects
+from outcrop.attribution.folders import VERDICT
 from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.readouts import Readout
 from outcrop.attribution.recipe import NOT_TESTABLE, NotTestableError, Recipe, RecipePlan, Verdict, judge
@@ -18,7 +19,6 @@ from outcrop.data.atomic import write_atomic
 from outcrop.data.errors import InputError
 
 Progress = Callable[[int, int], None]
-VERDICT = "verdict.json"
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,10 @@ def run_recipe_command(
         raise click.UsageError(f"The recipe {name} compares models: give --model several times.")
     if name not in SEVERAL and len(models) != 1:
         raise click.UsageError(f"The recipe {name} is put to one model: give --model once.")
+    from outcrop.attribution.folders import check_recipe_folder
     from outcrop.attribution.recipes import recorded
 
+    check_recipe_folder(out, name, models)
     if name == "strict-or-broad":
         return _strict_or_broad(models, setting=setting, out=out, clip=clip)
     if name in recorded.CARDS:

@@ -63,6 +63,22 @@ def test_what_a_model_lacks_is_said_before_any_picture(
     assert not (tmp_path / "out" / "study").exists()
 
 
+def test_a_recipe_leaves_other_results_alone(
+    run: Run, command: list[object], model_of: Callable[[str], str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(*command, "--recipe", "skip-inject", "--model", model_of("flux"))[0] == 0
+    before = (out / "verdict.json").read_bytes()
+    code, _, err = run(*command, "--recipe", "layer-swap", "--model", model_of("flux"))
+    assert (code, "holds the verdict of skip-inject" in err) == (1, True)
+    assert (out / "verdict.json").read_bytes() == before
+    assert run(*command, "--recipe", "skip-inject", "--model", model_of("flux"))[0] == 0
+    (out / "verdict.json").unlink()
+    (out / "outcomes.json").write_text("{}")
+    code, _, err = run(*command, "--recipe", "skip-inject", "--model", model_of("flux"))
+    assert (code, "out holds a study" in err) == (1, True)
+
+
 def test_wrong_requests_are_refused(run: Run, command: list[object]) -> None:
     refused = {
         ("--recipe", "layer-swap"): "give --model once",

@@ -130,3 +130,18 @@ def test_another_studys_folder_is_left_alone(run: Run, flags: list[str], tmp_pat
     assert code == 1
     assert "holds another study" in err
     assert (tmp_path / "study" / "images.npy").read_bytes() == before
+    code, _, err = run(*asked, "--site", "layers.2", "--dry-run")
+    assert (code, "holds another study" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("mark", "held"), [("dataset.json", "a recorded data set"), ("verdict.json", "the verdict of a recipe")]
+)
+def test_a_folder_of_another_kind_is_left_alone(
+    run: Run, flags: list[str], tmp_path: Path, mark: str, held: str
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / mark).write_text("{}")
+    code, _, err = run(*flags, "--kind", "ablation", "--value", "zero", "--site", "layers.1")
+    assert (code, f"study holds {held}" in err) == (1, True)
+    assert [path.name for path in (tmp_path / "study").iterdir()] == [mark]
