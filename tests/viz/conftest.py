@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from threading import Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from outcrop.viz.exhibit import Exhibit
+    from outcrop.viz.server import ViewServer
 
 HOSTILE = '<script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> {style} {content}'
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -239,3 +241,16 @@ def browser() -> "Iterator[Browser]":
         opened = playwright.chromium.launch(executable_path=path, args=arguments, timeout=180_000)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(exhibit: "Exhibit") -> "Iterator[ViewServer]":
+    """`outcrop view` of the exhibit, on a port of its own."""
+    from outcrop.viz.server import ViewServer
+
+    with ViewServer([exhibit]) as opened:
+        thread = Thread(target=opened.serve_forever)
+        thread.start()
+        yield opened
+        opened.shutdown()
+        thread.join()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -231,16 +230,6 @@ def test_without_scripts_the_static_figures_show(browser: "Browser", written: tu
     assert not opened.page.locator("#theme").is_visible()
     assert not opened.page.locator("#maps").is_visible()
     opened.page.context.close()
-
-
-@pytest.fixture
-def server(exhibit: Exhibit) -> Iterator[ViewServer]:
-    with ViewServer([exhibit]) as opened:
-        thread = Thread(target=opened.serve_forever)
-        thread.start()
-        yield opened
-        opened.shutdown()
-        thread.join()
 
 
 def test_a_served_page_asks_for_what_it_shows(browser: "Browser", server: ViewServer, exhibit: Exhibit) -> None:

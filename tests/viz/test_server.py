@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.client import HTTPConnection
 from io import BytesIO
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,6 @@ from outcrop.viz.page_data import page_data
 from outcrop.viz.server import HERE, ViewServer
 
 Make = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def server(exhibit: Exhibit) -> Iterator[ViewServer]:
-    with ViewServer([exhibit]) as opened:
-        thread = Thread(target=opened.serve_forever)
-        thread.start()
-        yield opened
-        opened.shutdown()
-        thread.join()
 
 
 @pytest.fixture
