@@ -263,11 +263,19 @@ def _action(study: Study, record: AnyIntervention, site: Site) -> SiteAction:
     if isinstance(record, PromptInjection) and not study.hears(site):
         raise InputError(f"{site.name} ({site.role}) is not told the prompt: choose an attention or a block with text.")
     heads = getattr(record, "heads", None)
-    if heads is not None and not is_attention(study.model.get_submodule(site.read_at.module)):
-        raise InputError(f"{site.name} ({site.role}) is no attention: it has no heads.")
+    if heads is not None:
+        _check_heads(study.model.get_submodule(site.read_at.module), site, heads)
     if isinstance(record, Ablation) and record.value == "resample" and len(study.pairs) < 2:
         raise InputError("A resample ablation takes another pair's donor: give two pairs at least.")
     return SiteAction(record, site, window, parts, _donation(study, record, site, window, parts))
+
+
+def _check_heads(module: nn.Module, site: Site, heads: Sequence[int]) -> None:
+    if not is_attention(module):
+        raise InputError(f"{site.name} ({site.role}) is no attention: it has no heads.")
+    count = getattr(module, "heads", None)  # told by diffusers; others are seen to when they run
+    if isinstance(count, int) and max(heads) >= count:
+        raise InputError(f"{site.name} has heads 0 to {count - 1}. Got {', '.join(map(str, heads))}.")
 
 
 def _donation(

@@ -13,6 +13,7 @@ from outcrop.attribution.parts import PartStore
 from outcrop.attribution.prepare import Study, prepare_study
 from outcrop.attribution.run import Runner, execute, run_study
 from outcrop.attribution.study import Pair, StudySpec
+from outcrop.data.errors import InputError
 
 NewStudy = Callable[..., StudySpec]
 ALL = {"interventions": [{"kind": "activation-patch", "sites": ["all"]}]}
@@ -190,3 +191,9 @@ def test_the_halves_of_guidance_are_written_apart_and_together_are_both(new_stud
         assert (alone != outcomes.receivers).any()
         assert (alone != both).any()
     assert (first != second).any()
+
+
+def test_a_head_that_an_attention_lacks_is_told_before_any_picture(new_study: NewStudy) -> None:
+    cell = {"intervention": {"kind": "head-scaling", "sites": ["*attn2"], "heads": [0, 99]}}
+    with pytest.raises(InputError, match=r"attn2 has heads 0 to \d+\. Got 0, 99\."):
+        prepare_study(new_study("unet", [cell]))
