@@ -74,7 +74,8 @@ def _point(features: NDArray[np.float32], plan: Plan, share: float) -> dict[str,
     fit = cross_validate(features, [target], splits, strengths=spec.strengths)
     known = target.known
     right = (fit.predicted[0] == target.codes)[known]
-    low, high = plan.intervals(right[None], target, shared=fit.shared)
+    shared = plan.steadied(fit.shared, right[None], target)
+    low, high = plan.intervals(right[None], target, shared=shared)
     return {
         "share": share,
         "samples": round(float(np.mean([(fold.train & known).sum() for fold in splits.folds]))),

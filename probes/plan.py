@@ -14,6 +14,7 @@ from outcrop.data.patterns import did_you_mean, match_names, near_misses
 from outcrop.probes.advice import split_or_advise
 from outcrop.probes.baselines import MADE_BY
 from outcrop.probes.control import control_task
+from outcrop.probes.dependence import steadied
 from outcrop.probes.features import Recording
 from outcrop.probes.grouping import UnsplittableError, grouped_columns
 from outcrop.probes.intervals import group_intervals
@@ -60,8 +61,7 @@ class Plan:
 
         ``shared`` (m,): variance of the rows' sums that folds owe to each other.
         """
-        units = [unit.codes[target.known] for unit in self.splits.grouping.units]
-        spec = self.spec
+        units, spec = self._units(target), self.spec
         return group_intervals(
             scores,
             units,
@@ -70,6 +70,15 @@ class Plan:
             seed=spec.seed,
             shared=None if shared is None else shared / target.known.sum() ** 2,
         )
+
+    def steadied(self, shared: NDArray[np.float64], right: NDArray[np.bool_], target: Target) -> NDArray[np.float64]:
+        """Estimates (m,) of the variance that folds owe to each other, steadied by theory: see
+        :func:`outcrop.probes.dependence.steadied`. ``right`` (m, rows with a label of ``target``).
+        """
+        return steadied(shared, right, self._units(target), classes=len(target.classes))
+
+    def _units(self, target: Target) -> list[IntArray]:
+        return [unit.codes[target.known] for unit in self.splits.grouping.units]
 
     @property
     def cells(self) -> list[Cell]:

@@ -126,7 +126,7 @@ def _scores(plan: Plan, number: int, fits: Sequence[CellFit]) -> dict[str, Any]:
         for draw, control in enumerate(plan.controls[number])
     ]
     control = np.stack(draws).mean(0)
-    shared = np.array([fit.shared[number] for fit in fits])
+    shared = plan.steadied(np.array([fit.shared[number] for fit in fits]), correct, target)
     low, high = plan.intervals(correct, target, shared=shared)
     control_low, control_high = plan.intervals(control, target)
     lead = correct - control

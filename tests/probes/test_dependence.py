@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from outcrop.probes.dependence import shared_variance
+from outcrop.probes.dependence import shared_variance, steadied
 from outcrop.probes.logistic import cross_validate
 from outcrop.probes.properties import encode
 from outcrop.probes.splits import Splits, make_splits
@@ -62,3 +62,16 @@ def test_folds_that_are_not_compared_count_like_those_that_are() -> None:
     apart = np.array([[[rows.sum() - move] for _, rows in pairs[pair].validate] for pair, move in moves.items()])
     every_pair = 15
     np.testing.assert_allclose(shared_variance(right, few, apart), 2 * every_pair * (4 + 4 / 3))
+
+
+def test_an_estimate_is_drawn_half_way_to_what_theory_expects() -> None:
+    groups = np.arange(N) % GROUPS
+    right = np.stack([groups < GROUPS // 2, np.ones(N, dtype=np.bool_)])  # whole groups by luck; all
+    between = GROUPS * (N / GROUPS / 2) ** 2 * GROUPS / (GROUPS - 1)
+    found = steadied(np.array([3.0, 3.0]), right, [groups], classes=2)
+    np.testing.assert_allclose(found, [(3 + 2 / np.pi * between) / 2, 1.5])
+    np.testing.assert_allclose(steadied(np.array([-9.0, -9.0]), right, [groups], classes=2), [between / np.pi, 0])
+    many = steadied(
+        np.zeros(1), right[:1], [groups], classes=3
+    )  # 3 E^2 / 4, E = 3 / (2 sqrt(pi)); misses 1 / 2 of 2 / 3
+    np.testing.assert_allclose(many, 27 / (16 * np.pi) * between * (3 / 4) ** 2 / 2)
