@@ -6,16 +6,19 @@ Wall time, so both cores must be free. The shipped UNet makes the demo's 432 pic
 are probed. Every round does the work in this process, on one worker and on two, each of one thread; medians over
 rounds. The work is timed from the first report of progress to the last: workers are started and have imported what they
 need before that, and one of them has loaded the model to describe it. ``start`` is what a command does before it;
-``overhead`` is one worker against this process. Bytes and tables are compared with those of this process.
+``overhead`` is one worker against this process. ``ceiling`` is what this machine gives two processes that know nothing
+of each other: twice the work of one in the time of two. Bytes and tables are compared with those of this process.
 """
 
 import argparse
 import functools
 import hashlib
+import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -85,6 +88,23 @@ def probed(ds: Dataset, spec: ProbeSpec, cluster: Cluster | None) -> tuple[Spent
     return clock.seconds, table
 
 
+def work_apart(spec: CaptureSpec | None, folder: Path) -> float:
+    """In a process of its own: seconds of a capture into ``folder``, or of a sweep of what lies there."""
+    torch.set_num_threads(1)
+    with threadpoolctl.threadpool_limits(1):
+        seconds, _ = captured(spec, folder, None) if spec else probed(open_dataset(folder), ProbeSpec(), None)
+    return seconds[1]
+
+
+def tell_ceiling(what: str, spec: CaptureSpec | None, folders: Sequence[Path]) -> None:
+    """One process, then as many at once as there are ``folders`` but one, each with all of the work."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(folders) - 1, mp_context=spawn) as pool:
+        alone = pool.submit(work_apart, spec, folders[0]).result()
+        beside = list(pool.map(work_apart, [spec] * (len(folders) - 1), folders[1:]))
+    print(f"{what:8} ceiling of this machine: {len(beside) * alone / max(beside):.2f} x", flush=True)
+
+
 def tell(what: str, seconds: dict[str, list[Spent]]) -> None:
     start = {way: statistics.median(before for before, _ in seconds[way]) for way in WAYS}
     work = {way: [spent for _, spent in seconds[way]] for way in WAYS}
@@ -143,6 +163,7 @@ def main() -> None:
         captures = repeat(arguments.rounds, make)
         assert len({digest(folder) for folder in folders}) == 1, "the bytes differ"
         tell("capture", captures)
+        tell_ceiling("capture", spec, [Path(scratch) / f"apart-{number}" for number in range(3)])
         ds = open_dataset(folders[0])
         tables: list[pd.DataFrame] = []
 
@@ -157,6 +178,7 @@ def main() -> None:
         for table in tables:
             pd.testing.assert_frame_equal(table, tables[0], check_exact=True)
         tell("probe", sweeps)
+        tell_ceiling("probe", None, [folders[0]] * 3)
 
 
 if __name__ == "__main__":

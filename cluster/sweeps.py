@@ -28,6 +28,8 @@ Block = tuple[int, ...]
 
 BLOCK_CELLS = 4
 """Cells a task at most: enough to hide the way to a worker, and little to lose with one."""
+TASKS = 64
+"""Tasks that a sweep is cut into before they grow: with fewer, workers wait at its end for the one with the last."""
 
 
 def probe_on(
@@ -68,10 +70,11 @@ def _fit_on(
 
 def _blocks(plan: Plan, numbers: Sequence[int]) -> list[Block]:
     """``numbers`` in blocks of one site each: its columns lie side by side."""
+    size = min(BLOCK_CELLS, 1 + len(numbers) // TASKS)
     blocks: list[Block] = []
     for _, own in groupby(numbers, key=lambda number: plan.cells[number][0]):
         cells = tuple(own)
-        blocks += [cells[start : start + BLOCK_CELLS] for start in range(0, len(cells), BLOCK_CELLS)]
+        blocks += [cells[start : start + size] for start in range(0, len(cells), size)]
     return blocks
 
 
