@@ -1,6 +1,6 @@
 """Pairs of a donor A and a receiver B: drawn from labelled prompts, and as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,8 @@ import pandas as pd
 from outcrop.attribution.study import Pair, PairPlan, Side
 from outcrop.capture.prompts import LabelledPrompt, check_labels
 from outcrop.data.errors import InputError
-from outcrop.data.samples import Sample
+from outcrop.data.patterns import near_misses
+from outcrop.data.samples import LabelValue, Sample
 
 
 def draw_pairs(prompts: Sequence[LabelledPrompt], plan: PairPlan, *, share_seed: bool) -> tuple[Pair, ...]:
@@ -18,12 +19,22 @@ def draw_pairs(prompts: Sequence[LabelledPrompt], plan: PairPlan, *, share_seed:
     unknown = sorted(set(differ) - set(labels))
     if unknown:
         raise InputError(f"Pairs cannot differ in {unknown}: the prompts' labels are {list(labels)}.")
+    donors = _donors(prompts, plan.donor)
+    receivers = [
+        one
+        for one in prompts
+        if all((one.labels[name] != value) == (name in differ) for name, value in plan.donor.items())
+    ]
+    if not receivers:
+        raise InputError(
+            f"No prompt can receive from donors of {plan.donor}: none differs from them in {list(differ)}."
+        )
     rng = np.random.default_rng(plan.seed)
-    order = [int(place) for _ in range(-(-plan.count // len(prompts))) for place in rng.permutation(len(prompts))]
+    order = [int(place) for _ in range(-(-plan.count // len(receivers))) for place in rng.permutation(len(receivers))]
     pairs = []
     for number, place in enumerate(order[: plan.count]):
-        receiver = prompts[place]
-        donor = _donor(receiver, prompts, differ, rng)
+        receiver = receivers[place]
+        donor = _donor(receiver, donors, differ, rng)
         seed = plan.first_seed + number
         other = seed if share_seed else plan.first_seed + plan.count + number
         pairs.append(Pair(donor=_side(donor, other), receiver=_side(receiver, seed)))
@@ -46,6 +57,18 @@ def pair_table(pairs: Sequence[Pair]) -> pd.DataFrame:
 def as_sample(side: Side, *, seed: int | None = None) -> Sample:
     """What a source generates."""
     return Sample("0" * 16, side.prompt, side.seed if seed is None else seed, negative_prompt=side.negative_prompt)
+
+
+def _donors(prompts: Sequence[LabelledPrompt], wanted: Mapping[str, LabelValue]) -> list[LabelledPrompt]:
+    """The prompts with the ``wanted`` labels."""
+    for name, value in wanted.items():
+        known = sorted({str(prompt.labels[name]) for prompt in prompts if name in prompt.labels})
+        if str(value) not in known:
+            raise InputError(
+                f"No prompt has {name} {value!r}, which donors are to have.{near_misses(str(value), known)} "
+                f"Values of {name}: {', '.join(known) or 'none, it is no label'}."
+            )
+    return [prompt for prompt in prompts if all(prompt.labels[name] == value for name, value in wanted.items())]
 
 
 def _donor(

@@ -19,6 +19,7 @@ from outcrop.data.schema import Record
 class PairPlan(Record):
     """``count`` pairs of prompts that differ in every label of ``differ`` (all labels, if left out), and no other.
 
+    ``donor``: labels that every donor has, as ``{"style": "neon"}`` where a study asks what leads towards them.
     Donor and receiver are worded alike where the prompts allow it, and share the seed, so that the initial latent is
     the same; ``share_seed=False`` gives each its own (left out: shared where the model is told the prompt). ``seed``
     draws the pairs, ``first_seed`` is the first pair's.
@@ -26,6 +27,7 @@ class PairPlan(Record):
 
     count: int = Field(default=60, ge=1)
     differ: tuple[str, ...] = ()
+    donor: dict[str, LabelValue] = Field(default_factory=dict)
     share_seed: bool | None = None
     seed: int = Field(default=0, ge=0)
     first_seed: int = Field(default=0, ge=0)
