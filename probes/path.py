@@ -13,6 +13,11 @@ from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, dot
 PAST = 3
 """Solutions that the start of the next is combined from. A fourth saves no step."""
 
+FAR = 20.0
+"""Beyond this coefficient logits are worked out anew, as their rounding errors would be multiplied. So they are where a
+class has no rows: its barrier would be multiplied as well.
+"""
+
 
 class Path:
     """A batch of problems on its way; ``solution`` (f, c, r + 1) is where they are.
@@ -43,6 +48,8 @@ class Path:
         going = np.ones(ridge.shape, dtype=np.bool_) if wanted is None else wanted
         coefficients = self._combination(problems, going)
         start, logits = (self._combined(past, coefficients) for past in (self._solutions, self._logits))
+        if np.abs(coefficients).max() > FAR or problems.barrier.any():
+            logits = problems.logits(start)
         found = minimise(problems, start, rule=rule, logits=logits, open_problems=going)
         for past, new in ((self._solutions, found.solution), (self._logits, found.logits)):
             past[2:] = past[1:-1]

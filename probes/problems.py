@@ -82,10 +82,16 @@ class Problems:
         return -self.tasks.sums(shares * np.log(np.where(shares > 0, shares, 1)))
 
     def start_at_frequencies(self) -> FloatArray:
-        """Zero weights (f, c, r + 1), and intercepts that give each class its frequency."""
+        """Zero weights (f, c, r + 1), and intercepts that give each class its frequency.
+
+        Those of the classes that are there have mean 0: what all share tells none from another, and a path would
+        multiply it until no digit of the logits is left.
+        """
         counts, coordinates = self.tasks.counts(self.designs.rows, self.weights > 0), self.designs.coordinates
         start = np.zeros((*counts.shape, coordinates.shape[1]), dtype=coordinates.dtype)
-        start[:, :, -1] = np.log(np.maximum(counts, 1))
+        logs, there = np.log(np.maximum(counts, 1)), counts > 0
+        mean = self.tasks.sums(logs) / np.maximum(self.tasks.sums(there.astype(np.float64)), 1)
+        start[:, :, -1] = np.where(there, logs - mean[:, self.tasks.owner], 0)
         return start
 
 

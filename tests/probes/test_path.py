@@ -47,3 +47,18 @@ def test_a_problem_that_has_stopped_stays_where_it_is(problems: Problems) -> Non
     columns = problems.tasks.owner == 1
     np.testing.assert_array_equal(path.solution[0, columns], before[0, columns])
     assert (path.solution[1] != before[1]).any()
+
+
+@pytest.mark.parametrize("strengths", [STRENGTHS, (1e-5, 1e-3, 10.0)])
+def test_few_rows_do_not_lead_astray(strengths: tuple[float, ...]) -> None:
+    """Nearly equal moves get large coefficients, and a class may have no rows; what is reached is a minimum still."""
+    rng = np.random.default_rng(0)
+    x, even = rng.standard_normal((9, 8)) + 3, rng.permutation(np.arange(9) % 3)
+    codes = np.stack([even, np.array([1, 1, 1, 0, -1, -1, -1, -1, -1])])
+    designs = rotated_designs(x.astype(np.float32), np.ones((1, 9), dtype=np.bool_))[1]
+    problems = pose(designs, TaskStack(codes, (3, 3)), strengths=np.ones((1, 2)))
+    for strength, found in zip(strengths, follow(problems, strengths, rule=Rule(1e-3)), strict=True):
+        own = problems.with_ridge(problems.ridge / strength)
+        alone = minimise(own, problems.start_at_frequencies(), rule=Rule(1e-3))
+        np.testing.assert_allclose(found.objective, alone.objective, rtol=5e-3)
+        np.testing.assert_allclose(found.logits, own.logits(found.solution), atol=1e-3)
