@@ -1,6 +1,6 @@
 """Decodable against causal: what a probe can read at a site, beside what the site is seen to cause."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +52,23 @@ def compare_with_probes(
     A site is *decodable* (*used*) where the whole interval lies above ``least``, *not* where all of it lies below, and
     else undecided: that nothing was found is no finding of nothing. Probes are averaged over the steps of the cell's
     window, by their place in the schedule. The correlation's interval resamples the pairs of the study and the groups
-    of the probes' samples; the sites stay. Raises :class:`InputError` where the two share no property or no site.
+    of the probes' samples; the sites stay. ``pairs`` are those that could be read: with fewer than ten it warns
+    (:class:`~outcrop.attribution.effect_table.FewPairsWarning`). Raises :class:`InputError` where the two share no
+    property or no site.
     """
     rows = _cells(probes, effects, cells)
     names = [name for name in effects.properties if name in set(probes.frame["property"])]
-    if not names or rows.empty:
+    if not names:
         raise InputError(
-            "Probes and effects share no property and site. Properties of the probes: "
-            f"{', '.join(probes.frame['property'].unique())}; of the effects: {', '.join(effects.properties)}."
+            f"Probes and effects share no property. Of the probes: {_few(probes.frame['property'])}; of the effects: "
+            f"{_few(effects.properties)}."
         )
+    if rows.empty:
+        raise InputError(
+            f"Probes and effects share no site. Of the probes: {_few(probes.frame['site'])}; of the effects: "
+            f"{_few(effects.frame['site'])}. Probe a capture of the sites that were intervened on."
+        )
+    effects.warn_of_few_pairs(names)
     parts, correlations = [], []
     for name in names:
         joined = _join(probes, effects, rows, name)
@@ -73,6 +81,11 @@ def compare_with_probes(
     ]
     frame["reading"] = [READINGS.get(pair, UNDECIDED) for pair in verdicts]
     return Agreement(frame, pd.DataFrame(correlations), least)
+
+
+def _few(names: Iterable[object], *, count: int = 4) -> str:
+    known = list(dict.fromkeys(map(str, names)))
+    return ", ".join(known[:count]) + (f" and {len(known) - count} more" if len(known) > count else "")
 
 
 def _verdict(low: float, high: float, least: float) -> str:
@@ -121,7 +134,7 @@ def _correlation(probes: ProbeTable, effects: EffectTable, joined: pd.DataFrame,
     resampling = effects.resampling
     scores = effects.scores[name]
     values = scores.toward[joined["cell"].to_numpy()].T[None] if scores.read.any() else None
-    row: dict[str, object] = {"property": name, "sites": len(joined)}
+    row: dict[str, object] = {"property": name, "sites": len(joined), "pairs": int(scores.read.sum())}
     if values is None or len(joined) < 3:
         return row | dict.fromkeys(("correlation", "low", "high"), np.nan)
     n = values.shape[1]

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ COLUMNS = (
 *sufficient* to carry the property over?). ``necessity``: how far they went away from B, wherever to (was what was there
 before needed?). ``donor``, ``receiver``, ``neither``: shares of the ``n`` pairs that can be read. ``over_control``: the
 effect less that of the cell's controls, on the same pairs: the kind of control of which least is left; NaN without."""
+
+
+LEAST_PAIRS = 10
+"""With fewer, an interval over pairs is too rough to conclude from."""
+
+
+class FewPairsWarning(UserWarning):
+    """A conclusion rests on few pairs."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class EffectTable:
         interval, and ``reading``: *redundant* (each does alone what both do; the interval lies below 0), *joint* (only
         together; above 0), or *undecided*.
         """
+        cells = len(next(iter(self.scores.values())).toward)
+        for number in (first, second, both):
+            if not 0 <= number < cells:
+                raise InputError(f"The table has cells 0 to {cells - 1}. Got {number}; .cell(site) gives the number.")
         resampling = self.resampling
         rows = []
         for name, one in self.scores.items():
@@ -77,6 +90,19 @@ class EffectTable:
             rows.append({"property": name, "interaction": value, "low": low, "high": high, "reading": reading})
         return pd.DataFrame(rows)
 
+    def warn_of_few_pairs(self, names: Sequence[str]) -> None:
+        """Say of which properties among ``names`` too few pairs could be read to conclude from."""
+        few = {name: int(self.scores[name].read.sum()) for name in names}
+        few = {name: count for name, count in few.items() if count < LEAST_PAIRS}
+        if few:
+            told = ", ".join(f"{name} {count}" for name, count in few.items())
+            warnings.warn(
+                f"Fewer than {LEAST_PAIRS} pairs could be read for: {told}. Intervals are too rough to conclude from; "
+                "run the study with more pairs.",
+                FewPairsWarning,
+                stacklevel=3,
+            )
+
     @property
     def resampling(self) -> Resampling:
         """How the intervals of the table were made."""
@@ -86,10 +112,14 @@ class EffectTable:
     def to_text(self, *, best: int = 3) -> str:
         """Per property the ``best`` cells of largest effect, as text for a terminal."""
         rows = self.frame[self.frame["control"] == "none"]
+        counts = rows.drop_duplicates("property").set_index("property")["n"]
+        rows = rows[rows["n"] > 0]
         top = rows.sort_values("effect", ascending=False, kind="stable").groupby("property", sort=False).head(best)
         order = {name: number for number, name in enumerate(self.properties)}
         top = top.sort_values("property", key=lambda column: column.map(order), kind="stable")
         shown = top[["property", "site", "window", "n"]].copy()
+        if top["dose"].notna().any():
+            shown.insert(3, "dose", top["dose"].map(lambda dose: "" if np.isnan(dose) else f"{dose:g}"))
         shown["effect"] = top["effect"].map("{:.2f}".format)
         shown["interval"] = [f"{low:.2f} to {high:.2f}" for low, high in zip(top["low"], top["high"], strict=True)]
         if top["over_control"].notna().any():
@@ -98,7 +128,15 @@ class EffectTable:
             shown[name] = top[name].map("{:.2f}".format)
         shown["q"] = top["q_value"].map("{:.4f}".format)
         cells = rows["cell"].nunique()
-        return f"{shown.to_string(index=False)}\nThe largest of {cells} cells per property (optimistic)."
+        lines = [shown.to_string(index=False), f"The largest of {cells} cells per property (optimistic)."]
+        if (counts == 0).any():
+            unread = ", ".join(counts.index[counts == 0])
+            lines.append(f"No pair differs in, and shows what was asked for: {unread}.")
+        if few := [f"{name} {count}" for name, count in counts.items() if 0 < count < LEAST_PAIRS]:
+            lines.append(
+                f"Fewer than {LEAST_PAIRS} pairs: {', '.join(few)}. Too few to conclude from (one has no interval)."
+            )
+        return "\n".join(lines)
 
     def save(self, folder: str | Path) -> None:
         """Write effects.parquet, scores.safetensors and effects.json into ``folder``, each whole or not at all."""

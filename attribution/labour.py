@@ -60,8 +60,10 @@ def division_of_labour(table: EffectTable, *, cells: Sequence[int] | None = None
     """The index over ``cells`` of ``table`` (all that are no control), with profiles over sites, step windows or both.
 
     Raises :class:`InputError` for cells that mix interventions or doses, as their effects are not parts of one whole.
+    Warns (:class:`~outcrop.attribution.effect_table.FewPairsWarning`) of properties read off fewer than ten pairs.
     """
     chosen = _choose(table, cells)
+    table.warn_of_few_pairs(table.properties)
     places, values = _by_place(table, chosen, over)
     resampling = table.resampling
     n = values.shape[1]

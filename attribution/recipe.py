@@ -7,19 +7,18 @@ correction for their number is (Berger 1982, intersection-union test).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from outcrop.attribution.cells import Cell
 from outcrop.attribution.contrast import Contrast, Measure, contrast
-from outcrop.attribution.effect_table import EffectTable
+from outcrop.attribution.effect_table import LEAST_PAIRS, EffectTable
 from outcrop.capture.sites import Site
 
 Outcome = Literal["holds", "does not hold", "not testable on this model"]
 NOT_TESTABLE: Outcome = "not testable on this model"
-LEAST_PAIRS = 10
 LEAST = 0.05
 """Differences up to this part of the way from B to A count as none."""
 
@@ -102,7 +101,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim fared on a model. ``figures``: a row per hypothesis or measured quantity."""
+    """How a claim fared on a model. ``figures``: a row per hypothesis or measured quantity; ``basis``: how many pairs
+    or pictures they rest on, and what was read off them.
+    """
 
     card: Card
     model: str
@@ -110,6 +111,7 @@ class Verdict:
     reason: str
     figures: pd.DataFrame = field(default_factory=pd.DataFrame)
     mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    basis: Mapping[str, Any] = field(default_factory=dict)
 
     def to_text(self) -> str:
         lines = [f"{self.card.name} on {self.model}: {self.outcome.upper()}", f"  claim   {self.card.claim}"]
@@ -117,6 +119,9 @@ class Verdict:
         if self.card.departure:
             lines.append(f"  differs {self.card.departure}")
         lines += [f"  where   {place}: {', '.join(names)}" for place, names in self.mapping.items()]
+        if "pairs read" in self.basis:
+            read = ", ".join(f"{name} {count}" for name, count in self.basis["pairs read"].items())
+            lines.append(f"  rests   on {self.basis['pairs']} pairs; of them could be read: {read}")
         lines.append(f"  verdict {self.reason}")
         if len(self.figures):
             lines += ["", self.figures.to_string(index=False, float_format="{:.2f}".format)]
@@ -136,7 +141,12 @@ def judge(card: Card, plan: RecipePlan, table: EffectTable) -> Verdict:
         }
     )
     outcome, reason = _conclude(findings)
-    return Verdict(card, str(table.provenance["model"]), outcome, reason, figures, plan.mapping)
+    return Verdict(card, str(table.provenance["model"]), outcome, reason, figures, plan.mapping, _basis(table))
+
+
+def _basis(table: EffectTable) -> dict[str, Any]:
+    settings = {name: table.provenance[name] for name in ("pairs", "steps", "guidance", "confidence", "resamples")}
+    return settings | {"pairs read": {name: int(one.read.sum()) for name, one in table.scores.items()}}
 
 
 def _conclude(findings: Sequence[Finding]) -> tuple[Outcome, str]:

@@ -52,7 +52,8 @@ def peak_noise(table: ProbeTable, *, model: str, seed: int = 0) -> Verdict:
     figures = pd.DataFrame(rows)
     failed = figures[figures["reading"] != "shown"]["property"]
     reason = f"not so for {', '.join(failed)}" if len(failed) else "so for every property"
-    return Verdict(PEAK_NOISE, model, "does not hold" if len(failed) else "holds", reason, figures)
+    basis = {"pictures": table.outcomes.right.shape[1], "groups": int(units.max()) + 1}
+    return Verdict(PEAK_NOISE, model, "does not hold" if len(failed) else "holds", reason, figures, basis=basis)
 
 
 def _peak(
@@ -148,7 +149,8 @@ def position_leak(recording: Recording, *, model: str, most: int = 60) -> Verdic
     parts = [f"decodable at {'every site' if everywhere else 'some sites only'}"]
     parts.append(f"first half less second {apart.mean():+.2f} ({low[0]:+.2f} to {high[0]:+.2f})")
     holds: Outcome = "holds" if everywhere and low[0] > LEAST else "does not hold"
-    return Verdict(POSITION_LEAK, model, holds, "; ".join(parts), figures)
+    basis = {"pictures": len(cells.chosen), "cells of each": cells.cells}
+    return Verdict(POSITION_LEAK, model, holds, "; ".join(parts), figures, basis=basis)
 
 
 def platonic(reference: Recording, others: Sequence[Recording], *, names: Sequence[str], seed: int = 0) -> Verdict:
@@ -180,7 +182,8 @@ def platonic(reference: Recording, others: Sequence[Recording], *, names: Sequen
     rising = bool((np.diff(whole) > 0).all()) and gain - half > 0
     interval = f"{gain:+.3f} ({gain - half:+.3f} to {gain + half:+.3f})"
     reason = f"from {names[1]} to {names[-1]} the agreement changes by {interval}"
-    return Verdict(PLATONIC, model, "holds" if rising else "does not hold", reason, pd.DataFrame(rows))
+    basis = {"pictures": len(reference.samples), "neighbours": NEIGHBOURS}
+    return Verdict(PLATONIC, model, "holds" if rising else "does not hold", reason, pd.DataFrame(rows), basis=basis)
 
 
 def _size_row(

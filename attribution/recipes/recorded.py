@@ -41,7 +41,7 @@ def run_recorded(
         name
     ]
     verdict = run(models, setting=setting, out=out, progress=progress)
-    save_verdict(verdict, out)
+    save_verdict(verdict, out, setting=setting)
     return verdict
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def run_recipe(
         plan = recipe.plan(sites)
     except NotTestableError as reason:
         verdict = Verdict(recipe.card, model, NOT_TESTABLE, str(reason))
-        save_verdict(verdict, out)
+        save_verdict(verdict, out, setting=setting)
         return RecipeRun(verdict)
     fields = setting.fields(model, share_seed=plan.share_seed) | {"cells": plan.cells}
     outcomes = run_study(parse_study(fields, where=f"the recipe {recipe.card.name}"), out / "study", progress=progress)
@@ -91,15 +91,15 @@ def run_recipe(
         table = effects(outcomes, readouts)
     except InputError as reason:
         verdict = Verdict(recipe.card, model, NOT_TESTABLE, str(reason), mapping=plan.mapping)
-        save_verdict(verdict, out)
+        save_verdict(verdict, out, setting=setting)
         return RecipeRun(verdict, plan, outcomes)
     table.save(out)
     verdict = judge(recipe.card, plan, table)
-    save_verdict(verdict, out)
+    save_verdict(verdict, out, setting=setting)
     return RecipeRun(verdict, plan, outcomes, table)
 
 
-def save_verdict(verdict: Verdict, folder: Path) -> None:
+def save_verdict(verdict: Verdict, folder: Path, *, setting: Setting) -> None:
     """Write ``verdict.json``."""
     record = {
         "recipe": verdict.card.name,
@@ -110,6 +110,8 @@ def save_verdict(verdict: Verdict, folder: Path) -> None:
         "outcome": verdict.outcome,
         "reason": verdict.reason,
         "mapping": {place: list(names) for place, names in verdict.mapping.items()},
+        "settings": asdict(setting),
+        "basis": dict(verdict.basis),
         "figures": json.loads(verdict.figures.to_json(orient="records")),
     }
     write_atomic(folder / VERDICT, json.dumps(record, indent=2).encode() + b"\n")

@@ -80,7 +80,7 @@ def _intervening(name: str, model: str, *, setting: "Setting", out: Path, clip: 
             verdict, table = run.verdict, run.table
         else:
             verdict, table = head_relevance(model, readouts=readouts, setting=setting, out=out, progress=update)
-            save_verdict(verdict, out)
+            save_verdict(verdict, out, setting=setting)
     if table is not None:
         _draw(table, f"{name}: {model}", out / name)
     return verdict
@@ -138,7 +138,7 @@ def _strict_or_broad(models: Sequence[str], *, setting: "Setting", out: Path, cl
             folder = out / model.replace(":", "-").replace("/", "-")
             families.append(study_family(model, readouts=readouts, setting=setting, out=folder, progress=update))
     verdict = conclude(families)
-    save_verdict(verdict, out)
+    save_verdict(verdict, out, setting=setting)
     comparison_table(families).to_csv(out / "indices.csv", index=False)
     drawn = {f"{family.model}: {done}": labour for family in families for done, labour in family.drawn().items()}
     save_figure(plot_families(drawn), out / CARD.name)

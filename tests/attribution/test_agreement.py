@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from outcrop.attribution.agreement import compare_with_probes, rank_correlation
 from outcrop.attribution.bootstrap import Resampling
+from outcrop.attribution.effect_table import FewPairsWarning
 from outcrop.attribution.effects import effects
 from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.readouts import Classifier
@@ -84,5 +85,15 @@ def test_a_window_takes_the_steps_that_lie_in_it(new_outcomes: New, reader: Clas
 
 def test_tables_that_share_nothing_are_refused(new_outcomes: New, reader: Classifier) -> None:
     table = effects(new_outcomes({"mid": {"content": 1.0}}), [reader], resampling=Resampling(resamples=300))
-    with pytest.raises(InputError, match="share no property and site"):
+    with pytest.raises(InputError, match=r"share no property\. Of the probes: age; of the effects: content, style"):
         compare_with_probes(make_probes({"age": (0.5,) * 4}), table)
+    elsewhere = table.frame.assign(site="somewhere")
+    with pytest.raises(InputError, match=r"share no site\. Of the probes: .*; of the effects: somewhere\. Probe"):
+        compare_with_probes(make_probes({"style": (0.5,) * 4}), type(table)(elsewhere, table.scores, table.provenance))
+
+
+def test_few_pairs_are_warned_of_and_counted(new_outcomes: New, reader: Classifier) -> None:
+    table = effects(new_outcomes({"mid": {"content": 1.0}}, n=6), [reader], resampling=Resampling(resamples=300))
+    with pytest.warns(FewPairsWarning, match="Fewer than 10 pairs could be read for: content 6"):
+        found = compare_with_probes(make_probes({"content": (0.5,) * 4}), table)
+    assert found.correlations["pairs"].item() == 6

@@ -120,6 +120,23 @@ def test_two_sites_that_do_the_same_are_redundant_and_two_that_need_each_other_j
     assert found.loc["style", "interaction"] == pytest.approx(1)
     with pytest.raises(InputError, match=r"no cell of site 'mdi'.*mid"):
         table.cell("mdi")
+    with pytest.raises(InputError, match=r"has cells 0 to 2\. Got 99"):
+        table.interaction(0, 1, 99)
+
+
+def test_what_is_printed_says_what_was_not_read_and_what_rests_on_few(new_outcomes: New, reader: Classifier) -> None:
+    outcomes = new_outcomes(PLANTED, n=12)
+    same = outcomes.pairs.assign(a_style=outcomes.pairs["b_style"])
+    few = Outcomes(outcomes.record, same, outcomes.images, outcomes.donors, outcomes.receivers)
+    steered = pd.Series(range(len(PLANTED)), dtype=float)
+    table = effects(few, [reader])
+    frame = table.frame.assign(dose=table.frame["cell"].map(steered / 2))
+    frame.loc[frame["property"] == "layout", "n"] = 4
+    text = EffectTable(frame, table.scores, table.provenance).to_text()
+    assert "nan" not in text
+    assert "shows what was asked for: style." in text
+    assert "Fewer than 10 pairs: layout 4." in text
+    assert text.splitlines()[0].split()[3] == "dose"
 
 
 def test_only_pairs_count_that_differ_and_show_what_was_asked() -> None:

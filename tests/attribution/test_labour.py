@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from outcrop.attribution.bootstrap import Resampling
+from outcrop.attribution.effect_table import FewPairsWarning
 from outcrop.attribution.effects import effects
 from outcrop.attribution.labour import division_of_labour
 from outcrop.attribution.outcomes import CellInfo, Outcomes
@@ -25,6 +26,12 @@ def test_everything_in_one_latent_is_0(new_outcomes: New, reader: Classifier) ->
     assert found.left_out == ()
     assert (found.properties["entropy"] > 0.8).all()
     assert set(found.properties["top"]) == {"down.0"}
+
+
+def test_few_pairs_are_warned_of(new_outcomes: New, reader: Classifier) -> None:
+    table = effects(new_outcomes({"down.0": EVERYTHING, "mid": {}}, n=9), [reader], resampling=QUICK)
+    with pytest.warns(FewPairsWarning, match="content 9, style 9, layout 9"):
+        division_of_labour(table)
 
 
 def test_everything_everywhere_is_0_too(new_outcomes: New, reader: Classifier) -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from outcrop.attribution.interventions import ActivationPatch
 from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.readouts import Classifier
 from outcrop.attribution.recipe import Card, Hypothesis, RecipePlan, Side, Verdict, judge
-from outcrop.attribution.recipes.run import save_verdict
+from outcrop.attribution.recipes.run import Setting, save_verdict
 
 New = Callable[..., Outcomes]
 CARD = Card("planted", "mid carries content and not style", "the test")
@@ -82,6 +83,10 @@ def test_a_contrast_is_paired(new_outcomes: New, reader: Classifier) -> None:
 
 
 def test_a_verdict_is_written(tmp_path: Path) -> None:
-    save_verdict(Verdict(CARD, "outcrop:unet", "holds", "so", mapping={"a": ("b",)}), tmp_path)
-    assert '"outcome": "holds"' in (tmp_path / "verdict.json").read_text()
-    assert np.isfinite((tmp_path / "verdict.json").stat().st_size)
+    verdict = Verdict(CARD, "outcrop:unet", "holds", "so", mapping={"a": ("b",)}, basis={"pairs read": {"style": 41}})
+    save_verdict(verdict, tmp_path, setting=Setting(pairs=44, steps=12))
+    written = json.loads((tmp_path / "verdict.json").read_text())
+    assert written["outcome"] == "holds"
+    assert written["mapping"] == {"a": ["b"]}
+    assert (written["settings"]["pairs"], written["settings"]["steps"]) == (44, 12)
+    assert written["basis"] == {"pairs read": {"style": 41}}
