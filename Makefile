@@ -110,7 +110,7 @@ unit: wheel
 
 .PHONY: test-faults
 test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCROP_KILLS=200), and compare what they resume to
-	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/capture/test_faults.py $(PYTEST_ARGS)
+	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/data/test_object_store.py tests/capture/test_faults.py $(PYTEST_ARGS)
 
 .PHONY: test-cluster
 test-cluster: wheel ## kill workers at random, and start jobs as a batch system does

@@ -1,7 +1,6 @@
 """What a capture will take, before any of it is spent."""
 
 import resource
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from outcrop.capture.plan import Plan
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import encode_png
 from outcrop.data.errors import StorageError
-from outcrop.data.journal import read_journal
 from outcrop.data.layout import lay_out
+from outcrop.data.places import absolute, open_place
 from outcrop.data.schema import DatasetRecord
 
 TRIAL_SAMPLES = 2
@@ -22,7 +21,8 @@ TRIAL_SAMPLES = 2
 
 @dataclass(frozen=True)
 class Forecast:
-    """Sizes in bytes, of the whole capture; ``free`` is the room on the disk of the output folder.
+    """Sizes in bytes, of the whole capture; ``free`` is the room on the disk of the output folder, None for an
+    object store.
 
     ``site_bytes`` are the activations of each site; ``total_bytes`` those of all sites, ``disk_bytes`` the files of all
     shards and images; ``memory_bytes`` the most that recorded data take at once, ``process_bytes`` the same with the
@@ -43,7 +43,7 @@ class Forecast:
     memory_bytes: int
     process_bytes: int
     seconds: float
-    free: int
+    free: int | None
 
     @property
     def needed(self) -> int:
@@ -52,7 +52,7 @@ class Forecast:
 
     def check_room(self) -> None:
         """Raises :class:`StorageError` for a capture that cannot fit on the disk."""
-        if self.needed > self.free:
+        if self.free is not None and self.needed > self.free:
             raise StorageError(
                 f"The capture needs {self.needed / 1e9:.2f} GB on a disk with {self.free / 1e9:.2f} GB free "
                 f"({self.image_bytes / 1e9:.2f} GB of it for images). Make room, record fewer sites or steps, use a "
@@ -75,7 +75,7 @@ class Forecast:
             f"in memory: {_size(self.memory_bytes)} of recorded data, "
             f"about {_size(self.process_bytes)} with the model\n"
             f"time: about {_duration(left)}, at {self.seconds / self.samples:.2f} s a sample in the trial\n"
-            f"free on the disk: {_size(self.free)}"
+            f"{'goes to an object store' if self.free is None else f'free on the disk: {_size(self.free)}'}"
         )
 
 
@@ -87,11 +87,10 @@ def forecast(spec: CaptureSpec, out: str | Path, *, memory: int | None = None) -
     wanted = plan_memory(record, plan.samples, batch=spec.batch, image_shape=job.source.image_shape).within(memory)
     sizes = _shard_sizes(record, plan)
     images = round(image_bytes * len(plan.samples)) if spec.images else 0
-    folder = Path(out).absolute()
-    existing = next(place for place in [folder, *folder.parents] if place.exists())
+    place = open_place(absolute(out))
     return Forecast(
         samples=record.planned_samples,
-        committed=sum(len(shard.samples) for shard in read_journal(folder)),
+        committed=sum(len(shard.samples) for shard in place.journal()),
         sites=len(record.sites),
         steps=len(record.steps),
         sample_bytes=record.sample_bytes,
@@ -104,7 +103,7 @@ def forecast(spec: CaptureSpec, out: str | Path, *, memory: int | None = None) -
         memory_bytes=wanted.total,
         process_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + wanted.total,
         seconds=seconds * len(plan.samples),
-        free=shutil.disk_usage(existing).free,
+        free=place.free,
     )
 
 

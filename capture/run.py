@@ -13,9 +13,9 @@ from outcrop.capture.shards import fill
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
-from outcrop.data.journal import read_journal
+from outcrop.data.places import Place, open_place
 from outcrop.data.schema import DatasetRecord
-from outcrop.data.writer import ShardWriter, open_writer, read_record
+from outcrop.data.writer import ShardWriter, open_writer, stored_record
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and planned."""
@@ -49,7 +49,9 @@ class Share:
 def capture(
     spec: CaptureSpec, out: str | Path, *, progress: Progress | None = None, memory: int | None = None
 ) -> Dataset:
-    """Run ``spec`` and write format 1 to the folder ``out``; go on where an earlier run of the same spec stopped.
+    """Run ``spec`` and write a data set to ``out``; go on where an earlier run of the same spec stopped.
+
+    ``out`` is a folder, or the URL of one in an object store: ``s3://bucket/folder``, ``gs://``, ``az://``.
 
     The images are the ones that the pipeline gives without us, bit for bit; samples of a finished shard are never
     made again. Recorded data take at most ``memory`` bytes at once, however many samples there are; the model comes on
@@ -57,9 +59,8 @@ def capture(
     work, :class:`~outcrop.data.errors.ConflictError` if ``out`` holds something else, and
     :class:`~outcrop.data.errors.StorageError` when the disk refuses.
     """
-    folder = Path(out)
-    _execute(spec, folder, Rank(0, 1), progress=progress or _silent, memory=memory)
-    return open_dataset(folder)
+    _execute(spec, out, Rank(0, 1), progress=progress or _silent, memory=memory)
+    return open_dataset(out)
 
 
 def capture_share(
@@ -69,18 +70,20 @@ def capture_share(
 
     The last one to be done seals the data set. A number of ranks that differs from an earlier run's is no matter.
     """
-    folder = Path(out)
-    samples, planned = _execute(spec, folder, rank, progress=progress or _silent, memory=memory)
-    committed = sum(len(record.samples) for record in read_journal(folder))
+    samples, planned = _execute(spec, out, rank, progress=progress or _silent, memory=memory)
+    committed = sum(len(record.samples) for record in open_place(out).journal())
     return Share(rank, samples, committed, planned)
 
 
-def _execute(spec: CaptureSpec, folder: Path, rank: Rank, *, progress: Progress, memory: int | None) -> tuple[int, int]:
+def _execute(
+    spec: CaptureSpec, out: str | Path, rank: Rank, *, progress: Progress, memory: int | None
+) -> tuple[int, int]:
     """The rank's share, and the seal if it is the last one; samples of the share and of the plan."""
+    place = open_place(out)  # a store that cannot be reached is told of before the model is loaded
     request = open_request(spec, device=rank.device(spec.device))
     number = rank.index if rank.world > 1 else None
-    if (finished := _finished(folder, request.plan)) is not None:
-        with open_writer(folder, finished, rank=number) as writer:  # no trial is needed, but the seal may be missing
+    if (finished := _finished(place, request.plan)) is not None:
+        with open_writer(out, finished, rank=number) as writer:  # no trial is needed, but the seal may be missing
             writer.seal(request.plan.samples)
             own = sum(count for index, count in writer.committed.items() if rank.owns(index))
         progress(own, own)
@@ -88,19 +91,19 @@ def _execute(spec: CaptureSpec, folder: Path, rank: Rank, *, progress: Progress,
     job, plan = request.job(), request.plan
     record = describe(job, plan)
     wanted = plan_memory(record, plan.samples, batch=spec.batch, image_shape=job.source.image_shape).within(memory)
-    with open_writer(folder, record, rank=number) as writer:
+    with open_writer(out, record, rank=number) as writer:
         with BackgroundWriter(writer, buffers=wanted.buffers) as background:
             done = _run(job, plan, writer, background, rank=rank, progress=progress)
         writer.seal(plan.samples)
     return done, len(plan.samples)
 
 
-def _finished(folder: Path, plan: Plan) -> DatasetRecord | None:
-    """The record of the data set in ``folder``, if it is the plan's and every sample is committed."""
-    if not (folder / "dataset.json").is_file():
+def _finished(place: Place, plan: Plan) -> DatasetRecord | None:
+    """The record of the data set that is there, if it is the plan's and every sample is committed."""
+    if place.find("dataset.json") is None:
         return None
-    record = read_record(folder)
-    committed = sum(len(shard.samples) for shard in read_journal(folder))
+    record = stored_record(place)
+    committed = sum(len(shard.samples) for shard in place.journal())
     return record if record.uuid == plan.uuid and committed == len(plan.samples) else None
 
 

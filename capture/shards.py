@@ -11,6 +11,7 @@ from outcrop.capture.job import Job, describe, open_request
 from outcrop.capture.memory import plan_memory
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
+from outcrop.data.places import open_place
 from outcrop.data.samples import Sample
 from outcrop.data.schema import ShardRecord
 from outcrop.data.shard import OpenShard
@@ -34,12 +35,12 @@ class ShardMaker:
         plan_memory(self.record, self._plan.samples, batch=spec.batch, image_shape=shape).within(memory)
         self._recorder = self._job.recorder()
 
-    def make(self, folder: Path, index: int, *, tag: str) -> ShardRecord:
-        """Write shard ``index`` and its pictures to the data set in ``folder``, which another process announces.
+    def make(self, out: str | Path, index: int, *, tag: str) -> ShardRecord:
+        """Write shard ``index`` and its pictures to the data set at ``out``, which another process announces.
 
         A shard that is there already, whole, is not made again.
         """
-        writer = DelegateWriter(folder, self.record, tag=tag)
+        writer = DelegateWriter(open_place(out, tag=tag), self.record)
         samples = self._plan.shard(index, self.record.shard_samples)
         with self._recorder as recorder, BackgroundWriter(writer, buffers=1) as background:
             shard = background.open_shard(index, samples)

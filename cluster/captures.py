@@ -12,12 +12,14 @@ from outcrop.cluster.tasks import Cluster, Tasks
 from outcrop.cluster.versions import CAPTURE
 from outcrop.data.dataset import Dataset, open_dataset
 from outcrop.data.errors import ClusterError, DataError
+from outcrop.data.places import Place, absolute
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, ShardRecord
+from outcrop.data.store import is_remote
 from outcrop.data.writer import ShardWriter, open_writer
 
 if TYPE_CHECKING:
-    from outcrop.cluster.context import Place
+    from outcrop.cluster.context import Place as Worker
 
 Progress = Callable[[int, int], None]
 """Called with the samples done and planned."""
@@ -33,19 +35,19 @@ def capture_on(
 ) -> Dataset:
     """:func:`outcrop.capture.run.capture` with the shards made by the workers of ``cluster``, the same to the byte.
 
-    Each worker loads the model once, and holds at most ``memory`` bytes of recorded data. ``out`` must lie on a file
-    system that the workers share with this process, which alone announces shards and seals. A worker that ends costs
-    at most the shard in its hand. Raises what ``capture`` raises, and :class:`ClusterError`.
+    Each worker loads the model once, and holds at most ``memory`` bytes of recorded data. ``out`` must lie on a
+    file system or in an object store that the workers share with this process, which alone announces shards and seals.
+    A worker that ends costs at most the shard in its hand. Raises what ``capture`` raises, and :class:`ClusterError`.
     """
-    folder = Path(out).absolute()
+    place = absolute(out)
     make = functools.partial(_open, spec=spec, memory=memory)
     with cluster.tasks(make, packages=CAPTURE) as tasks:
         record = DatasetRecord.model_validate_json(tasks.once(_describe))
         plan = _plan_of(record)
-        with open_writer(folder, record) as writer:
+        with open_writer(place, record) as writer:
             _gather(tasks, plan, writer, progress=progress or _silent)
             writer.seal(plan.samples)
-    return open_dataset(folder)
+    return open_dataset(place)
 
 
 def _gather(tasks: Tasks, plan: Plan, writer: ShardWriter, *, progress: Progress) -> None:
@@ -54,10 +56,10 @@ def _gather(tasks: Tasks, plan: Plan, writer: ShardWriter, *, progress: Progress
     missing = [index for index in range(-(-planned // size)) if index not in writer.committed]
     progress(sum(writer.committed.values()), planned)
     room_checked = False
-    for index, line in tasks.run(functools.partial(_make_shard, folder=writer.folder), missing):
+    for index, line in tasks.run(functools.partial(_make_shard, out=absolute(writer.place.location)), missing):
         record, samples = ShardRecord.model_validate_json(line), plan.shard(index, size)
         if not room_checked:
-            writer.check_room(image_bytes=_image_bytes(writer.folder, samples))
+            writer.check_room(image_bytes=_image_bytes(writer.place, samples))
             room_checked = True
         writer.announce(record)
         progress(sum(writer.committed.values()), planned)
@@ -71,30 +73,30 @@ def _plan_of(record: DatasetRecord) -> Plan:
     return plan
 
 
-def _image_bytes(folder: Path, samples: Sequence[Sample]) -> float:
+def _image_bytes(place: Place, samples: Sequence[Sample]) -> float:
     """The mean size of the pictures of ``samples``, which a worker has written."""
-    sizes = [(folder / sample.image).stat().st_size for sample in samples if sample.image]
-    return sum(sizes) / len(sizes) if sizes else 0.0
+    found = [place.found(sample.image) for sample in samples if sample.image]
+    return sum(len(content) for content in found if content is not None) / len(found) if found else 0.0
 
 
-def _open(place: "Place", *, spec: CaptureSpec, memory: int | None) -> tuple[ShardMaker, str]:
+def _open(worker: "Worker", *, spec: CaptureSpec, memory: int | None) -> tuple[ShardMaker, str]:
     """In a worker: the capture, ready to run, and the tag of the worker's temporary files."""
-    return ShardMaker(spec, device=place.device(spec.device), memory=memory), place.tag
+    return ShardMaker(spec, device=worker.device(spec.device), memory=memory), worker.tag
 
 
 def _describe(state: tuple[ShardMaker, str], _item: None) -> str:
     return state[0].record.model_dump_json()
 
 
-def _make_shard(state: tuple[ShardMaker, str], index: int, *, folder: Path) -> str:
+def _make_shard(state: tuple[ShardMaker, str], index: int, *, out: str | Path) -> str:
     maker, tag = state
     try:
-        return maker.make(folder, index, tag=tag).model_dump_json()
+        return maker.make(out, index, tag=tag).model_dump_json()
     except DataError as error:
-        if (folder / "dataset.json").exists():
+        if is_remote(out) or (Path(out) / "dataset.json").exists():
             raise
         raise ClusterError(
-            f"{folder} is another folder for a worker than for this process: it has no dataset.json there. The output "
+            f"{out} is another folder for a worker than for this process: it has no dataset.json there. The output "
             "must lie on a file system that all machines of the cluster share."
         ) from error
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from outcrop.data.errors import DataError, InputError
+from outcrop.data.object_store import EXTRA
 from outcrop.data.statement import CHECKSUMS, MAX_STATEMENT_BYTES, STATEMENT, parse_statement
-from outcrop.data.store import EXTRA
 from outcrop.data.transfer import Transfer, check_folder, finish_folder, prepare_folder
 
 SCHEME = "hf://datasets/"

@@ -35,9 +35,25 @@ def read_journal(folder: Path) -> list[ShardRecord]:
     return [records[index] for index in sorted(records)]
 
 
+def parse_journal(content: bytes, *, where: str) -> list[ShardRecord]:
+    """The lines of a journal. A torn last one is passed over; any other bad one is a :class:`DataError`."""
+    records = []
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            records.append(ShardRecord.model_validate_json(line))
+        except ValidationError as error:
+            raise DataError(f"{where}, line {number}, is not a shard record: {error.errors()[0]['msg']}.") from error
+    return records
+
+
+def journal_lines(records: Sequence[ShardRecord]) -> bytes:
+    """What :func:`parse_journal` reads."""
+    return "".join(record.model_dump_json() + "\n" for record in records).encode()
+
+
 def merge_journals(folder: Path, records: Sequence[ShardRecord], *, tag: str = "") -> None:
     """Make the main journal hold ``records``, all that :func:`read_journal` gave, and drop the ranks' journals."""
-    main, content = folder / MAIN, "".join(record.model_dump_json() + "\n" for record in records).encode()
+    main, content = folder / MAIN, journal_lines(records)
     if not main.exists() or main.read_bytes() != content:
         write_atomic(main, content, tag=tag)
     for path in _rank_journals(folder):
@@ -69,11 +85,4 @@ def _rank_journals(folder: Path) -> list[Path]:
 def _read(path: Path) -> list[ShardRecord]:
     if not os.path.lexists(path):
         return []
-    content = read_bounded(path, most=MAX_BYTES)
-    records = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        try:
-            records.append(ShardRecord.model_validate_json(line))
-        except ValidationError as error:
-            raise DataError(f"{path}, line {number}, is not a shard record: {error.errors()[0]['msg']}.") from error
-    return records
+    return parse_journal(read_bounded(path, most=MAX_BYTES), where=str(path))

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import DataError, InputError
+from outcrop.data.object_store import EXTRA, is_object_store, options
 from outcrop.data.safe_paths import read_bounded, safe_parts, safe_path
 
 MAX_TABLE_BYTES = 2**31
 OPEN_AT_ONCE = 16
-EXTRA = "pip install 'outcrop[remote]'"
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,27 @@ def connect(location: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        system, root = url_to_fs(location)
+        system, root = _own_driver(location) or url_to_fs(location)
     except (ImportError, ValueError) as error:
         raise InputError(f"{location} cannot be reached: {error}. For remote data sets: {EXTRA}") from error
     return system, str(root).rstrip("/")
+
+
+def _own_driver(location: str) -> tuple[Any, str] | None:
+    """obstore, by which data sets are written to object stores, where fsspec's own driver is not installed."""
+    from fsspec import get_filesystem_class
+
+    if not is_object_store(location):
+        return None
+    scheme, _, path = location.partition("://")
+    try:
+        get_filesystem_class(scheme)
+    except ImportError:
+        from obstore.fsspec import FsspecStore
+
+        driver: Any = FsspecStore  # its overloads want the scheme spelt out
+        return driver(scheme, **options(location)), path
+    return None
 
 
 def local_path(location: str | Path) -> Path:

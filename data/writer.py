@@ -5,7 +5,6 @@ A kill at any moment leaves committed shards whole and everything else to be don
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,30 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from outcrop.data.atomic import append_line, cut_torn_line, remove_partial_files, write_all_atomic, write_atomic
 from outcrop.data.errors import ConflictError, DataError, StorageError
-from outcrop.data.journal import journal_path, manifest_content, merge_journals, read_journal
-from outcrop.data.locks import NAME as LOCK
-from outcrop.data.locks import locked, rank_tag, sealing
-from outcrop.data.safe_paths import read_bounded
+from outcrop.data.journal import manifest_content
+from outcrop.data.places import LocalPlace, Place, open_place
 from outcrop.data.safe_tables import note_checked
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, ShardRecord
 from outcrop.data.shard import Columns, OpenShard, fill_shard, shard_file
-from outcrop.data.structure import MAX_META_BYTES, check_record, parse_record
+from outcrop.data.structure import check_record, parse_record
 from outcrop.data.tables import sample_table
+
+DATASET = "dataset.json"
 
 
 class ShardFiles:
-    """Writes the shards and pictures of one data set under its folder, and announces nothing.
+    """Writes the shards and pictures of one data set to their place, and announces nothing."""
 
-    ``tag`` becomes part of temporary names: writers with other tags do not meet.
-    """
-
-    def __init__(self, folder: Path, dataset: DatasetRecord, *, tag: str = "") -> None:
-        self.folder, self.dataset, self._tag = folder, dataset, tag
+    def __init__(self, place: Place, dataset: DatasetRecord) -> None:
+        self.place, self.dataset = place, dataset
 
     def write_shard(self, shard: OpenShard) -> ShardRecord:
         """Write a filled shard; the line that will announce it.
@@ -45,32 +38,30 @@ class ShardFiles:
         """
         with ThreadPoolExecutor(1) as beside:
             hashing = beside.submit(shard.record)
-            write_atomic(self.folder / shard_file(shard.index), shard.content, tag=self._tag)
+            self.place.write(shard_file(shard.index), shard.content)
         return hashing.result()
 
     def write_images(self, images: Mapping[str, bytes]) -> None:
         """Write encoded pictures, by their paths inside the data set. Raises :class:`StorageError`."""
-        write_all_atomic({self.folder / path: content for path, content in images.items()}, tag=self._tag)
+        self.place.write_all(images)
 
 
 class DelegateWriter(ShardFiles):
-    """Writes for another process, which holds the lock, looks after the room, and announces the shards of ``records``.
+    """Writes for another process, which holds the place, looks after the room, and announces the shards of ``records``.
 
-    Raises :class:`DataError` if that process's data set is not in ``folder``, and :class:`ConflictError` if it is of
-    another configuration than ``dataset``.
+    Raises :class:`DataError` if that process's data set is not there, and :class:`ConflictError` if it is of another
+    configuration than ``dataset``.
     """
 
-    def __init__(self, folder: Path, dataset: DatasetRecord, *, tag: str) -> None:
-        _check_same(folder, read_record(folder), dataset)
-        super().__init__(folder, dataset, tag=tag)
+    def __init__(self, place: Place, dataset: DatasetRecord) -> None:
+        _check_same(place, stored_record(place), dataset)
+        super().__init__(place, dataset)
         self.records: list[ShardRecord] = []
 
     def take_over(self, shard: OpenShard) -> bool:
         """Whether an earlier process has written ``shard``, and its pictures before it, but could not tell of it."""
-        path = self.folder / shard_file(shard.index)
-        if not path.exists() or not path.stat().st_size:
-            return False
-        there = shard.take_over(np.memmap(path, np.uint8, "r"))
+        content = self.place.found(shard_file(shard.index))
+        there = content is not None and shard.take_over(content)
         if there:
             self.records.append(shard.record())
         return there
@@ -81,19 +72,18 @@ class DelegateWriter(ShardFiles):
         return self.records[-1]
 
     def check_room(self, *, image_bytes: float = 0) -> None:
-        """The process that holds the lock knows what remains, and does this."""
+        """The process that holds the place knows what remains, and does this."""
 
 
 class ShardWriter(ShardFiles):
-    """Commits shards of one data set. Made by :func:`open_writer`, which holds the lock.
+    """Commits shards of one data set. Made by :func:`open_writer`, which holds the place.
 
     ``committed`` tells how many samples each committed shard holds.
     """
 
-    def __init__(self, folder: Path, dataset: DatasetRecord, *, rank: int | None = None) -> None:
-        super().__init__(folder, dataset, tag=rank_tag(rank))
-        self.rank = rank
-        self.committed = {record.index: len(record.samples) for record in read_journal(folder)}
+    def __init__(self, place: Place, dataset: DatasetRecord) -> None:
+        super().__init__(place, dataset)
+        self.committed = {record.index: len(record.samples) for record in place.journal()}
 
     def commit(self, index: int, samples: Sequence[Sample], columns: Columns) -> ShardRecord:
         """Write shard ``index`` with ``columns``, site name to (step, sample, *feature)."""
@@ -107,68 +97,73 @@ class ShardWriter(ShardFiles):
 
     def announce(self, record: ShardRecord) -> None:
         """Add the journal line of a shard that was written. Raises :class:`StorageError`."""
-        append_line(journal_path(self.folder, self.rank), record.model_dump_json())
+        self.place.announce(record)
         self.committed[record.index] = len(record.samples)
 
     def check_room(self, *, image_bytes: float = 0) -> None:
         """Raises :class:`StorageError` if what remains, with images of ``image_bytes`` each, cannot fit on the disk."""
         remaining = self.dataset.planned_samples - sum(self.committed.values())
-        check_room(self.folder, remaining * (self.dataset.sample_bytes + image_bytes))
+        needed = remaining * (self.dataset.sample_bytes + image_bytes)
+        refuse_lack(needed, self.place.free, where=self.place.location)
 
     def seal(self, samples: Sequence[Sample]) -> bool:
         """Write ``manifest.json`` and ``samples.parquet`` if all is committed, by this writer and by others.
 
         Whether it is: then, the journals are one and in order, and what interrupted writers left behind is gone.
         """
-        with sealing(self.folder):
-            records = read_journal(self.folder)
+        with self.place.sealing():
+            records = self.place.journal()
             if sum(len(record.samples) for record in records) != self.dataset.planned_samples:
                 return False
             table = sample_table(samples, self.dataset.labels).to_parquet()
-            write_atomic(self.folder / "samples.parquet", table, tag=self._tag)
+            self.place.write("samples.parquet", table)
             note_checked(table)
-            files = {"dataset.json": (self.folder / "dataset.json").read_bytes(), "samples.parquet": table}
+            files = {DATASET: self.place.find(DATASET) or b"", "samples.parquet": table}
             manifest = manifest_content(self.dataset, records, files)
-            write_atomic(self.folder / "manifest.json", manifest, tag=self._tag)
-            merge_journals(self.folder, records, tag=self._tag)
-            remove_partial_files(self.folder)
+            self.place.write("manifest.json", manifest)
+            self.place.settle(records)
             return True
 
 
 @contextmanager
-def open_writer(folder: Path, dataset: DatasetRecord, *, rank: int | None = None) -> Iterator[ShardWriter]:
-    """Lock ``folder``, and start the data set there or go on with it; with ``rank``, beside other ranks.
+def open_writer(location: str | Path, dataset: DatasetRecord, *, rank: int | None = None) -> Iterator[ShardWriter]:
+    """Hold ``location``, a folder or a URL (``s3://bucket/folder``), and start the data set there or go on with it.
 
-    Raises :class:`ConflictError` if the folder holds another configuration's data or has a writer,
-    and :class:`StorageError` if what remains to be written cannot fit on the disk.
+    With ``rank``, beside other ranks. Raises :class:`ConflictError` if another configuration's data lie there or it has
+    a writer, and :class:`StorageError` if what remains to be written cannot fit on the disk.
     """
-    with locked(folder, rank=rank):
-        known = folder / "dataset.json"
-        strangers = _strangers(folder)  # before the look for dataset.json, which another rank may be writing
-        if known.exists():
-            _check_same(folder, read_record(folder), dataset)
+    place = open_place(location, rank=rank)
+    with place.held():
+        strangers = place.names()  # before the look for dataset.json, which another rank may be writing
+        if place.find(DATASET) is not None:
+            _check_same(place, stored_record(place), dataset)
         elif strangers:
             raise ConflictError(
-                f"{folder} is not empty and holds no data set (found {strangers[0]!r}). Choose another output folder."
+                f"{location} is not empty and holds no data set (found {strangers[0]!r}). Choose another output folder."
             )
         else:
             check_record(dataset, where="The new data set")
-            write_atomic(known, dataset.model_dump_json(indent=1).encode(), tag=rank_tag(rank))
-        cut_torn_line(journal_path(folder, rank))
-        writer = ShardWriter(folder, read_record(folder), rank=rank)
+            place.write(DATASET, dataset.model_dump_json(indent=1).encode())
+        place.mend()
+        writer = ShardWriter(place, stored_record(place))
         writer.check_room()
         yield writer
 
 
 def read_record(folder: Path) -> DatasetRecord:
-    """The data set's record. Raises :class:`DataError` if there is none or it is not format 1."""
-    path = folder / "dataset.json"
-    if not os.path.lexists(path):
-        raise DataError(f"{folder} is not a data set: it has no dataset.json.")
-    return parse_record(read_bounded(path, most=MAX_META_BYTES), where=str(path))
+    """The data set's record. Raises :class:`DataError` if there is none or its format is not known."""
+    return stored_record(LocalPlace(folder))
 
 
-def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:
+def stored_record(place: Place) -> DatasetRecord:
+    """:func:`read_record` of any place."""
+    content = place.find(DATASET)
+    if content is None:
+        raise DataError(f"{place.location} is not a data set: it has no {DATASET}.")
+    return parse_record(content, where=f"{place.location}/{DATASET}")
+
+
+def _check_same(place: Place, old: DatasetRecord, new: DatasetRecord) -> None:
     if (old.uuid, old.sites, old.steps) == (new.uuid, new.sites, new.steps):
         return
     differing = sorted(key for key in {*old.spec, *new.spec} if old.spec.get(key) != new.spec.get(key))
@@ -176,7 +171,7 @@ def _check_same(folder: Path, old: DatasetRecord, new: DatasetRecord) -> None:
         f"{key}: there {_short(old.spec.get(key))}, here {_short(new.spec.get(key))}" for key in differing
     )
     raise ConflictError(
-        f"{folder} holds a data set of another configuration ({changes or _unspecified(old, new)}). "
+        f"{place.location} holds a data set of another configuration ({changes or _unspecified(old, new)}). "
         "Choose another output folder, or give the same configuration to go on with it."
     )
 
@@ -195,16 +190,15 @@ def _short(value: Any, *, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _strangers(folder: Path) -> list[str]:
-    own = (LOCK, ".dataset.json")
-    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(own))
-
-
 def check_room(folder: Path, needed: float) -> None:
     """Raises :class:`StorageError` if ``needed`` bytes do not fit on the disk of ``folder``."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    refuse_lack(needed, shutil.disk_usage(folder).free, where=str(folder))
+
+
+def refuse_lack(needed: float, free: int | None, *, where: str) -> None:
+    """Raises :class:`StorageError` if ``needed`` bytes are more than are ``free``; None: nobody knows."""
+    if free is not None and needed > free:
         raise StorageError(
-            f"The data set still needs {needed / 1e9:.2f} GB but {folder} has {free / 1e9:.2f} GB free. "
+            f"The data set still needs {needed / 1e9:.2f} GB but {where} has {free / 1e9:.2f} GB free. "
             "Make room, record fewer sites or steps, or use a smaller reduction."
         )

@@ -71,7 +71,7 @@ def main() -> None:
 
 @commands.command()
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the data set.")
+@click.option("--out", required=True, help="Folder of the data set, or s3://BUCKET/FOLDER (gs://, az://).")
 @click.option("--model", help="outcrop:unet, a diffusers folder, or a hub id.")
 @click.option(
     "--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt'; others are labels."
@@ -98,7 +98,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def capture(
     config: Path | None,
-    out: Path,
+    out: str,
     *,
     memory: str | None,
     rank_text: str | None,
@@ -211,7 +211,7 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 
 
 @commands.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset")
 @click.option("--property", "properties", multiple=True, help="Label column (default: every one with 2 to 50 classes).")
 @click.option("--site", "sites", multiple=True, help="Glob over site names (default: all).")
 @click.option("--step", "steps", type=int, multiple=True, help="Step index (default: all).")
@@ -231,17 +231,21 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @scheduler_options
 @click.option("--json", "as_json", is_flag=True, help="Print the best cell of each property as JSON, all columns.")
-def probe(dataset: Path, out: Path | None, *, as_json: bool, **flags: Any) -> None:
+def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> None:
     """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls.
 
     An interrupted sweep goes on when the same command is given again.
     """
     import outcrop as oc
+    from outcrop.data.places import absolute
+    from outcrop.data.store import is_remote, local_path
 
     opened = chosen_scheduler(flags)
     spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
-    ds = oc.open_dataset(dataset.absolute() if opened else dataset)
-    target = out or dataset / "probes"
+    if out is None and is_remote(dataset):
+        raise click.UsageError("Give --out: the table of a data set behind a URL goes to a folder of this machine.")
+    ds = oc.open_dataset(absolute(dataset) if opened else dataset)
+    target = out or local_path(dataset) / "probes"
     with plain_warnings(), progress("probe", "cells") as update:
         if opened:
             from outcrop.cluster.sweeps import probe_on

@@ -10,9 +10,9 @@ from outcrop.console import fail
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset")
 @click.option("--json", "as_json", is_flag=True)
-def inspect(dataset: Path, *, as_json: bool) -> None:
+def inspect(dataset: str, *, as_json: bool) -> None:
     """What is in DATASET, at a glance."""
     import outcrop as oc
     from outcrop.data.summary import as_facts, describe_label, printable

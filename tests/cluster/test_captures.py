@@ -120,7 +120,7 @@ def test_no_second_writer_beside_it(tmp_path: Path, spec: CaptureSpec, cluster: 
 def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path, spec: CaptureSpec) -> None:
     state = ShardMaker(spec), ".tag"
     with pytest.raises(ClusterError, match="another folder for a worker"):
-        captures._make_shard(state, 0, folder=tmp_path / "elsewhere")
+        captures._make_shard(state, 0, out=tmp_path / "elsewhere")
 
 
 def test_a_task_that_ends_its_workers_ends_in_an_error(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_a_slow_disk_holds_the_work_back(tmp_path: Path, new_record: Make, strea
             return shard
 
     with open_writer(tmp_path / "s", new_record()) as writer:
-        slow = SlowWriter(writer.folder, writer.dataset)
+        slow = SlowWriter(writer.place, writer.dataset)
         with Watched(slow, buffers=buffers) as background:
             stream(background, pictures=buffers > 1)
             go_on.set()

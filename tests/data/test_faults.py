@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from outcrop.data import atomic, journal, writer
+from outcrop.data import atomic, journal, places, writer
 from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import StorageError
 from outcrop.data.schema import DatasetRecord
@@ -28,7 +28,7 @@ InChild = Callable[..., int]
 
 STRIDE = 1 if "OUTCROP_KILLS" in os.environ else 9
 """In CI every ninth place; all of them in ``make test-faults``."""
-WRITING = {module.__file__ for module in (atomic, journal, writer)}
+WRITING = {module.__file__ for module in (atomic, journal, places, writer)}
 FILES = [
     "dataset.json",
     "shards/000/s000000.h5",
