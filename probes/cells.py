@@ -1,7 +1,7 @@
 """The cells of a sweep, fitted on all cores, and kept as they come so that a sweep can be gone on with."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.degenerate import FeatureCheck
+from outcrop.probes.device import Column, fit_on_device
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.logistic import CellFit, cross_validate
 from outcrop.probes.plan import Cell, Plan
@@ -21,9 +22,6 @@ WORTH_WORKERS = 6000
 
 Progress = Callable[[int, int], None]
 """Called with the cells done and planned."""
-
-Columns = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-"""The features of a cell, and of what is given besides."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def fit_missing(
 ) -> Iterator[tuple[int, Fitted]]:
     """Fit the cells with ``numbers``, in their order; only this process reads the recording.
 
-    ``workers`` processes do it, or as many as are worth their start.
+    ``workers`` processes do it, or as many as are worth their start; or the device of ``plan.spec``.
     """
     cells = [plan.cells[number] for number in numbers]
     fit = functools.partial(
@@ -105,7 +103,10 @@ def fit_missing(
     worth = len(cells) * len(recording.samples) >= WORTH_WORKERS
     last: Fitted | None = None
     columns = _columns(recording, cells, check, given=plan.spec.given)
-    fits = map_in_order(fit, columns, workers=workers or (cores() if worth else 1))
+    if plan.spec.device is None:
+        fits = map_in_order(fit, columns, workers=workers or (cores() if worth else 1))
+    else:
+        fits = _fit_on_device(columns, plan.spec.device, **fit.keywords)
     for number, fitted in zip(numbers, fits, strict=True):
         last = fitted or last
         assert last is not None, "the first column is never a repetition"
@@ -114,9 +115,9 @@ def fit_missing(
 
 def _columns(
     recording: Recording, cells: list[Cell], check: FeatureCheck, *, given: str | None
-) -> Iterator[Columns | None]:
+) -> Iterator[Column | None]:
     """The features of each cell; ``None`` where they are those of the cell before, as where a site has no steps."""
-    before: Columns | None = None
+    before: Column | None = None
     for site, step in cells:
         features = feature_matrix(recording, site, step=step)
         if recording.sites.loc[site, "role"] != BASELINE:  # in these, constant features are a matter of course
@@ -127,20 +128,27 @@ def _columns(
         yield None if repeated else columns
 
 
-def _equal(first: Columns, second: Columns) -> bool:
+def _equal(first: Column, second: Column) -> bool:
     return all(
         (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
         for a, b in zip(first, second, strict=True)
     )
 
 
-def _fit_cell(columns: Columns | None, **settings: Any) -> Fitted | None:
-    if columns is None:
-        return None
+def _fit_cell(columns: Column | None, **settings: Any) -> Fitted | None:
+    return None if columns is None else _complete(columns, cross_validate(columns[0], **settings), **settings)
+
+
+def _fit_on_device(columns: Iterable[Column | None], device: str, **settings: Any) -> Iterator[Fitted | None]:
+    for pair in fit_on_device(columns, device, **settings):
+        yield None if pair is None else _complete(*pair, **settings)
+
+
+def _complete(columns: Column, fit: CellFit, **settings: Any) -> Fitted:
     features, given = columns
     targets, splits = settings["targets"], settings["splits"]
     surprise = np.zeros((len(targets), 0))
     if given is not None:
         both = np.concatenate([given, features], axis=1)
         surprise = surprises(both, targets, splits, strengths=settings["strengths"])
-    return Fitted(cross_validate(features, **settings), features.shape[1], surprise)
+    return Fitted(fit, features.shape[1], surprise)

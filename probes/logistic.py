@@ -95,7 +95,7 @@ def cross_validate(
     return CellFit(
         rows.predicted[0],
         rows.predicted[1:].transpose(1, 0, 2),
-        _measure(rows.shares, targets, tasks),
+        measure_all(rows.shares, targets, tasks),
         choice.strengths,
         weights,
         np.concatenate([*gaps, gap]),
@@ -189,7 +189,7 @@ def _by_sample(values: NDArray[Scalar], tested: FoldDesigns, *, result: NDArray[
         result[:, index[used]] = fold[:, used]
 
 
-def _measure(shares: FloatArray, targets: Sequence[Target], tasks: TaskStack) -> tuple[Metrics, ...]:
+def measure_all(shares: FloatArray, targets: Sequence[Target], tasks: TaskStack) -> tuple[Metrics, ...]:
     """Metrics of each task from probabilities (c, n)."""
     bounds = zip(tasks.bounds[:-1], tasks.bounds[1:], strict=True)
     return tuple(

@@ -43,16 +43,23 @@ def code_lengths(
     receiver, 1 in m + 1 of the probability is spread evenly, so that no label is ever impossible. With one portion, or
     no label, all is coded evenly.
     """
-    evenly: Float64Array = np.log2(np.asarray(tasks.sizes, dtype=np.float64))
-    known = tasks.codes >= 0
-    first = known[:, portions == 0].sum(1) * evenly
     later = range(1, int(portions.max()) + 1)
     if not later:
-        return evenly
+        return code_length(np.zeros((1, 0, len(tasks.sizes))), tasks, portions)
     rows, sent = np.stack([portions < number for number in later]), np.stack([portions == number for number in later])
     batch = batch_of_designs(features)
     batches = [slice(first, first + batch) for first in range(0, len(rows), batch)]
     lengths = np.concatenate([_path(features, tasks, rows[b], sent[b], strengths=strengths) for b in batches], axis=1)
+    return code_length(lengths, tasks, portions)
+
+
+def code_length(lengths: Float64Array, tasks: TaskStack, portions: IntArray) -> Float64Array:
+    """Bits per labelled sample (t,), from ``lengths`` (s, f, t): bits of each later portion by each strength."""
+    evenly: Float64Array = np.log2(np.asarray(tasks.sizes, dtype=np.float64))
+    known = tasks.codes >= 0
+    if not lengths.size:
+        return evenly
+    first = known[:, portions == 0].sum(1) * evenly
     before = np.cumsum(lengths, axis=1) - lengths
     used = np.take_along_axis(lengths, before.argmin(0)[None], 0)[0].sum(0)
     return np.asarray((first + used) / np.maximum(known.sum(1), 1))

@@ -22,7 +22,8 @@ class ProbeSpec:
     ``controls``: independent draws of the control task, of which the mean counts; ``permutations`` for p-values, none
     by default; ``code_length``: also measure how many bits the labels cost; ``baselines``: sites made from pictures,
     prompts and lengths (:func:`outcrop.probes.baselines.with_baselines`); ``given``: a site (``baseline.prompt``, say),
-    over which the information that each other one adds is measured; ``confidence`` and ``bootstraps`` of the intervals.
+    over which the information that each other one adds is measured; ``confidence`` and ``bootstraps`` of the intervals;
+    ``device``: where PyTorch solves ("cuda", "cuda:1", "cpu"), by default NumPy on all cores.
     Raises :class:`InputError` for values that make no sense.
     """
 
@@ -40,6 +41,7 @@ class ProbeSpec:
     seed: int = 0
     confidence: float = 0.95
     bootstraps: int = 1000
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("properties", "sites", "steps", "group_by", "strengths", "baselines"):

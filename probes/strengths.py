@@ -80,7 +80,7 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
     best, _, tried = found.standing(len(rising))
     near = tuple(_chosen(lent[own], best[own, tasks.owner]) for own in range(len(splits.folds)))
     hits, losses = np.where(tried, found.hits, -1), np.where(tried, found.losses, np.inf)
-    apart = _apart(found.parts, splits, best)
+    apart = hits_apart(found.parts, splits, best)
     return Choice(hits.transpose(1, 2, 0), losses.transpose(1, 2, 0), rising[best], near, apart)
 
 
@@ -126,7 +126,7 @@ class Validation:
         return best, going, tried
 
 
-def _apart(parts: IntArray, splits: Splits, best: IntArray) -> IntArray:
+def hits_apart(parts: IntArray, splits: Splits, best: IntArray) -> IntArray:
     """Of the hits ``parts`` (s, p, 2, t) those (p, 2, t) at the strengths ``best`` (f, t) of the folds that test."""
     result = np.zeros(parts.shape[1:], dtype=np.int64)
     for number, inner in enumerate(splits.inner):

@@ -19,6 +19,7 @@ from outcrop.probes.checkpoint import Checkpoint
 from outcrop.probes.comparison import UNLABELLED, Outcomes
 from outcrop.probes.conditional import conditional_columns
 from outcrop.probes.degenerate import FeatureCheck
+from outcrop.probes.device import check_device
 from outcrop.probes.features import Recording
 from outcrop.probes.logistic import CellFit, LinearWeights
 from outcrop.probes.metrics import Metrics
@@ -65,6 +66,8 @@ def probe(
         message = f"probe expects an open data set, got a path: write oc.probe(oc.open_dataset({str(recording)!r}))."
         raise InputError(message)
     spec = spec or ProbeSpec()
+    if spec.device is not None and fitter is None:
+        check_device(spec.device)
     recording = with_baselines(recording, spec.baselines, sites=spec.sites)
     plan = make_plan(recording, spec)
     kept, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()

@@ -228,6 +228,7 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--given", help="Measure what each site adds to this one, in bits: baseline.prompt, baseline.words, ...")
 @click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int, help="Of folds, control tasks, permutations and resampling (default: 0).")
+@click.option("--device", help="Solve with PyTorch there: cuda, cuda:1, ... (default: NumPy on all cores).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @scheduler_options
 @click.option("--json", "as_json", is_flag=True, help="Print the best cell of each property as JSON, all columns.")
