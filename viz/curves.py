@@ -5,13 +5,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
+from outcrop.viz.ranges import effect_limits, mark_cut
 
 SIZE = (5.8, 2.6)  # inches
 KEY = 1.7  # inches for the words of the key, to the right
-MARGINS = {"left": 0.09, "right": 0.62, "bottom": 0.17, "top": 0.88}
+MARGINS = {"left": 0.11, "right": 0.62, "bottom": 0.17, "top": 0.88}
 
 
 def plot_learning_curve(curve: pd.DataFrame, *, title: str = "") -> Figure:
@@ -39,7 +41,8 @@ def plot_learning_curve(curve: pd.DataFrame, *, title: str = "") -> Figure:
 def plot_dose_response(frame: pd.DataFrame, *, site: str) -> Figure:
     """The effect on each property over the dose of an intervention at ``site``, from an effect table's ``frame``.
 
-    Controls are drawn dashed, in the colour of their property. Raises ``InputError`` for a site with fewer than two
+    Controls are drawn dashed, in the colour of their property. An interval that reaches far beyond all effects is cut,
+    with an arrow at the edge. Raises ``InputError`` for a site with fewer than two
     doses, and for missing columns.
     """
     _check(frame, ("property", "site", "dose", "control", "effect", "low", "high"))
@@ -59,12 +62,19 @@ def plot_dose_response(frame: pd.DataFrame, *, site: str) -> Figure:
         axes = _axes(figure, labels.short_site_names([site])[site])
         for (group, control), own in rows.groupby(["property", "control"], sort=False):
             name = str(group)
-            label = labels.property_title(name) + ("" if control == "none" else f" ({control})")
+            label = labels.property_title(name) + ("" if control == "none" else f" ({str(control).replace('-', ' ')})")
             look = {"linestyle": "-" if control == "none" else (0, (4, 2)), "marker": markers[name], "label": label}
             _draw(axes, own.sort_values("dose"), "dose", "effect", colour=colours[name], **look)
+        axes.set_ylim(effect_limits(rows))
+        for _, row in rows.iterrows():
+            bounds = (float(row["low"]), float(row["high"]))
+            mark_cut(axes, float(row["dose"]), bounds, colour=colours[str(row["property"])], upright=True)
         axes.axhline(0, color=style.RULE, linewidth=0.8, zorder=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.tick(round(value, 6))))
         axes.set(xlabel=labels.DOSE, ylabel=labels.CAUSAL)
         _key(axes)
+        if any(line.get_label() == "cut" for line in axes.lines):
+            axes.text(1.05, 0, labels.CUT, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.MUTED)
     return figure
 
 
@@ -98,6 +108,9 @@ def _level(axes: Axes, value: float, name: str, dashes: Any) -> None:
 
 def _key(axes: Axes) -> None:
     """The names of the lines, to the right of the panel, where they hide nothing."""
-    key = axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, fontsize=style.SMALL_SIZE)
+    lines = [line for line in axes.lines if not str(line.get_label()).startswith(("_", "cut"))]
+    key = axes.legend(
+        handles=lines, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, fontsize=style.SMALL_SIZE
+    )
     for text in key.get_texts():
         text.set_text(style.fit_text(text.get_text(), size=style.SMALL_SIZE, width=KEY))

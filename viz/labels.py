@@ -3,11 +3,12 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from outcrop.viz.embedding.spec import Method
 from outcrop.viz.grid import PropertyGrid, StepAxis, StepKind, Value
@@ -53,9 +54,12 @@ METHOD_NAMES: dict[Method, str] = {"umap": "UMAP", "tsne": "t-SNE", "pca": "Firs
 UNLABELLED = "no label"
 NO_DIFFERENCE = "all alike"
 
-DECODABLE = "decodable (0 chance, 1 all)"
-CAUSAL = "effect (0 none, 1 all)"
+DECODABLE = "decodable (0: chance, 1: always right)"
+CAUSAL = "effect (0: as B, 1: as A)"
 DOSE = "dose"
+NOT_READ = "cannot be read"
+CUT = "Arrow: the interval\nreaches further."
+ABOVE_NONE, NOT_ABOVE_NONE = "interval above 0", "interval reaches 0"
 SIGNIFICANT = 0.05
 WINDOWS = "steps of the window, noisy to clean"
 DONOR, RECEIVER = "A (donor)", "B (receiver)"
@@ -80,7 +84,7 @@ SELECTIVITY = "selectivity"
 DEPTH = "depth of the site (0 input, 1 output)"
 AGREEMENT_NOTE = (
     "A mark is a site; lines: intervals. Dotted: from where on a value counts. A site is undecided where an interval "
-    "reaches across a dotted line."
+    "reaches across a dotted line. Named: of each reading, the site that shows it most."
 )
 
 HEATMAP_TITLE = "Where and when"
@@ -156,6 +160,45 @@ def steps_of(name: str) -> str:
 def dose(value: float) -> str:
     """``dose 2``."""
     return f"{DOSE} {value:g}"
+
+
+def effects_footnote(*, cut: bool) -> str:
+    """What the marks of a list of effects mean."""
+    text = "0: the picture stays as B; 1: it becomes as A in this property. Line: interval."
+    return text + (" Arrow: the interval reaches further than is drawn." if cut else "")
+
+
+def control_name(kind: str) -> str:
+    """``control: random site`` for the control ``random-site``."""
+    return f"control: {_spaced(kind)}"
+
+
+def _spaced(kind: str) -> str:
+    return kind.replace("-", " ")
+
+
+def tick(value: float) -> str:
+    """``0``, ``.5``, ``1``, ``−.5``: a number beside an axis, as short as it can be."""
+    text = f"{abs(value):g}".removeprefix("0") or "0"
+    return f"−{text}" if value < 0 and text != "0" else text
+
+
+def cell_names(frame: pd.DataFrame) -> pd.Series:
+    """A name for what each row of an effect table's ``frame`` is about: its site, and what tells it from others there.
+
+    Controls have the name of what they control.
+    """
+    short = short_site_names(list(dict.fromkeys(map(str, frame["site"]))))
+    told: dict[str, Callable[[str], str]] = {"intervention": _spaced, "window": steps_of, "half": str}
+    several = [name for name in told if name in frame.columns and frame[name].nunique() > 1]
+    doses = "dose" in frame.columns and frame["dose"].nunique() > 1
+
+    def name(row: pd.Series) -> str:
+        extra = [told[part](str(row[part])) for part in several]
+        extra += [dose(row["dose"])] if doses and math.isfinite(row["dose"]) else []
+        return f"{short[str(row['site'])]} ({', '.join(extra)})" if extra else short[str(row["site"])]
+
+    return frame.apply(name, axis=1)
 
 
 def effect_footnote(*, written: bool, absent: bool) -> str:

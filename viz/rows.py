@@ -13,17 +13,26 @@ NARROW = 0.13  # inches; rows that are lower get smaller type
 
 @dataclass(frozen=True)
 class Rows:
-    """``names`` of ``sites`` in type of ``size`` points, and the inches that parts of the network take beside them."""
+    """``names`` of ``sites`` in type of ``size`` points, and the inches that parts of the network take beside them.
+
+    ``written``: what stands beside each row in place of its site's name, where several rows have one site.
+    """
 
     sites: tuple[str, ...]
     names: dict[str, str]
     size: float
     part_width: float
+    written: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What stands beside each row."""
+        return self.written or tuple(self.names[site] for site in self.sites)
 
     @property
     def left(self) -> float:
         """Inches that everything takes, from the edge of the figure to the panel."""
-        widest = max(style.text_width(name, size=self.size) for name in self.names.values())
+        widest = max(style.text_width(text, size=self.size) for text in self.texts)
         return 0.12 + self.part_width + 0.16 * bool(self.part_width) + widest + 0.12
 
 
@@ -44,7 +53,7 @@ def measure_rows(sites: Sequence[str], *, height: float) -> Rows:
 def draw_rows(axes: Axes, rows: Rows, *, width: float, height: float) -> None:
     """Write the names beside the panel ``axes`` of ``width`` and ``height`` inches, whose row i is site i."""
     shown = style.thin(len(rows.sites), room=int(height / (rows.size * 1.2 / 72)))
-    axes.set_yticks(shown, [rows.names[rows.sites[i]] for i in shown], fontsize=rows.size)
+    axes.set_yticks(shown, [rows.texts[i] for i in shown], fontsize=rows.size)
     axes.tick_params(axis="y", length=0, pad=3)
     bracket = -(rows.left - 0.12 - rows.part_width - 0.08) / width
     position = 0

@@ -1,8 +1,11 @@
 from dataclasses import dataclass
+from itertools import combinations
 
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from outcrop.data.errors import InputError
 from outcrop.viz.agreement import LOOKS, plot_agreement
@@ -54,8 +57,14 @@ def test_both_intervals_of_every_site_are_drawn() -> None:
 
 def test_axes_share_one_scale_that_holds_every_interval() -> None:
     axes = panel("content")
-    assert axes.get_xlim() == axes.get_ylim() == pytest.approx((-0.04 - 0.04, 1.25 + 0.04))
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("decodable (0 chance, 1 all)", "effect (0 none, 1 all)")
+    assert axes.get_xlim() == axes.get_ylim()
+    low, high = axes.get_xlim()
+    assert -0.2 < low < -0.04
+    assert 1.25 < high < 1.4
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (
+        "decodable (0: chance, 1: always right)",
+        "effect (0: as B, 1: as A)",
+    )
 
 
 def test_the_threshold_is_marked_on_both_axes() -> None:
@@ -64,11 +73,37 @@ def test_the_threshold_is_marked_on_both_axes() -> None:
     assert [line.get_ydata()[0] for line in lines][1:] == [0.1]
 
 
-def test_correlation_with_interval_stands_above_and_the_largest_settled_effects_are_named() -> None:
+def test_correlation_with_interval_stands_above_and_the_clearest_site_of_each_reading_is_named() -> None:
     texts = [text.get_text() for text in panel("content").texts]
     assert "rank correlation .62 (.30 to .81), 7 sites" in texts
-    assert {"up 5", "up 0", "up 2"} <= set(texts)
+    assert set(texts) - {"rank correlation .62 (.30 to .81), 7 sites"} == {"up 5", "up 1", "up 2"}
     assert "rank correlation –, 7 sites" in [text.get_text() for text in panel("style").texts]
+
+
+def test_names_cover_no_mark_and_no_other_name_also_where_sites_crowd() -> None:
+    crowd = planted()
+    frame = crowd.frame.assign(decodable=1 - crowd.frame["decodable"] / 50, effect=1 - crowd.frame["effect"] / 50)
+    figure = plot_agreement(Planted(frame, crowd.correlations))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes = figure.axes[0]
+    names = [text for text in axes.texts if text.get_text().startswith("up")]
+    boxes = [Text.get_window_extent(name, canvas.get_renderer()) for name in names]  # without the line to the mark
+    assert len(boxes) == 3
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    own = frame[frame["property"] == "content"]
+    marks = axes.transData.transform(own[["decodable", "effect"]].to_numpy())
+    assert not any(box.contains(*mark) for box in boxes for mark in marks)
+    assert all(axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1 and box.y1 < axes.bbox.y1 for box in boxes)
+
+
+def test_an_interval_without_end_flattens_nothing_and_is_marked() -> None:
+    found = planted()
+    found.frame.loc[1, "low"] = -30.0
+    axes = plot_agreement(found).axes[0]
+    assert axes.get_ylim()[0] > -1
+    (arrow,) = [line for line in axes.lines if line.get_label() == "cut"]
+    assert (arrow.get_marker(), arrow.get_xdata()[0]) == ("v", found.frame["decodable"][1])
 
 
 def test_the_key_names_only_what_occurs() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from outcrop.data.errors import InputError
 from outcrop.viz.curves import plot_dose_response, plot_learning_curve
@@ -50,7 +51,22 @@ def test_doses_are_in_order_and_controls_are_dashed_in_the_property_s_colour() -
     assert own.get_color() == control.get_color() != lines["Style"].get_color()
     assert (own.get_linestyle(), control.get_linestyle()) == ("-", "--")
     assert axes.get_title(loc="left") == "mid"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("dose", "effect (0 none, 1 all)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("dose", "effect (0: as B, 1: as A)")
+
+
+def test_one_wide_interval_is_cut_and_marked_and_the_key_covers_no_line() -> None:
+    frame = doses()
+    frame.loc[0, "low"] = -10.0
+    figure = plot_dose_response(frame, site="mid_block")
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert -1 < low < frame["effect"].min()
+    assert high > frame["high"].max()
+    (arrow,) = [line for line in axes.lines if line.get_label() == "cut"]
+    assert (arrow.get_marker(), *arrow.get_xydata()[0]) == ("v", 4.0, low)
+    key = axes.get_legend()
+    assert "cut" not in [text.get_text() for text in key.get_texts()]
+    assert key.get_window_extent(FigureCanvasAgg(figure).get_renderer()).x0 >= axes.bbox.x1
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

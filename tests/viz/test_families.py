@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from outcrop.data.errors import InputError
-from outcrop.viz.effects import plot_effects
 from outcrop.viz.families import plot_families
 
 
@@ -36,29 +35,6 @@ def test_a_row_for_every_family_with_its_index() -> None:
     assert all(below.y1 < above.y0 for below, above in pairwise(boxes))
 
 
-def effect_frame() -> pd.DataFrame:
-    rows = [
-        {"property": name, "cell": cell, "site": site, "window": "0-3", "control": control,
-         "effect": value, "low": value - 0.1, "high": value + 0.1}
-        for name in ("content", "style")
-        for cell, (site, control, value) in enumerate((("mid", "none", 0.7), ("mid", "random", 0.0)))
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def test_controls_are_hollow_and_named() -> None:
-    figure = plot_effects(effect_frame(), title="layer-swap")
-    assert [axes.get_label() for axes in figure.axes] == ["content", "style"]
-    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    faces = [point.get_markerfacecolor() for point in points]
-    assert faces[1] == "white" != faces[0]
-    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["mid", "mid (random)"]
-
-
-def test_nothing_to_draw_is_said() -> None:
+def test_no_family_is_refused() -> None:
     with pytest.raises(InputError, match="at least one family"):
         plot_families({})
-    with pytest.raises(InputError, match="at least one cell"):
-        plot_effects(effect_frame().iloc[:0], title="none")
-    blank = effect_frame().assign(effect=np.nan, low=np.nan, high=np.nan)
-    assert "cannot be read" in [text.get_text() for text in plot_effects(blank, title="none").axes[0].texts]
