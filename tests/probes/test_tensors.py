@@ -1,4 +1,4 @@
-"""Cells solved by PyTorch, on the CPU, against scikit-learn's optimum and against the solver on NumPy."""
+"""Cells solved by PyTorch (on a GPU where there is one) against scikit-learn and against the solver on NumPy."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -25,6 +26,7 @@ from outcrop.probes.tensors.problems import Tasks
 from outcrop.probes.tensors.search import minimise
 
 SIZES = (2, 3, 5)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHAPES = [(60, 8), (40, 60)]
 
 
@@ -53,7 +55,7 @@ def test_objectives_of_several_cells_equal_scikit_learns(n: int, d: int, strengt
     (first, targets), (second, _) = draw(n, d, seed=0), draw(n, d, seed=1)
     rows = np.random.default_rng(1).random((2, n)) < np.array([[0.6], [1.1]])
     second[rows[0], 4:6] = second[rows[0]][0, 4:6]  # constant in one fold of one cell
-    cells = Cells([first, second], "cpu")
+    cells = Cells([first, second], DEVICE)
     problems = Tasks.of(targets, cells).pose(cells, cells.designs(rows), rows, strength)
     found = minimise(problems, problems.start(), rule=Rule(1e-4, certified=True))
     assert (found.gap <= 1e-4 * found.objective).all()
@@ -86,7 +88,7 @@ def test_fits_are_those_of_the_solver_on_numpy(monkeypatch: pytest.MonkeyPatch, 
         for rule in ("PATH_RULE", "FIT_RULE", "CONTROL_RULE"):
             monkeypatch.setattr(module, rule, Rule(1e-6, certified=True), raising=False)
     features, settings = whole_problem(n, d)
-    found = cross_validate_cells(Cells(features, "cpu"), **settings)
+    found = cross_validate_cells(Cells(features, DEVICE), **settings)
     for own, x in zip(found, features, strict=True):
         expected = cross_validate(x.astype(np.float64), **settings)
         for name in ("predicted", "controls"):
@@ -110,7 +112,7 @@ def test_a_sweep_on_a_device_gives_the_same_table(recording) -> None:
         sites=("mid",), steps=(0, 1), group_by=("template",), folds=3, bootstraps=50, strengths=(1e-2, 1.0),
         code_length=True, permutations=19,
     )  # fmt: skip
-    plain, solved = (probe(recording, spec=replace(spec, device=device)).frame for device in (None, "cpu"))
+    plain, solved = (probe(recording, spec=replace(spec, device=device)).frame for device in (None, DEVICE))
     assert list(solved.columns) == list(plain.columns)
     assert np.abs(solved["accuracy"] - plain["accuracy"]).max() < 0.02
     assert np.abs(solved["control"] - plain["control"]).max() < 0.03
