@@ -1,5 +1,7 @@
 """The chain on the shipped, trained model, cut down to a size for tests; the notebooks run on what it records."""
 
+import re
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -121,3 +123,19 @@ def test_the_notebooks_run_and_leave_the_data_set_as_it_is(
         said = [*(output.get("text", "") for output in outputs), *(data.get("text/plain", "") for data in shown)]
         assert sum("image/png" in data for data in shown) >= figures, name
         assert words in "\n".join(said), name
+
+
+@pytest.mark.filterwarnings("ignore:At most")  # so few samples, so clear
+def test_the_python_of_the_page_on_probes_runs_as_written(
+    recorded: oc.Dataset, table: oc.ProbeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "probes.md").read_text()
+    blocks = re.findall(r"\n\n((?:    [^\n]*\n|\n)+)", page)
+    python = [block for block in blocks if re.search("^    (import|from) ", block, re.MULTILINE)]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(recorded.path)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(textwrap.dedent("\n".join(python)), names)  # what the page tells a reader to type
+    assert isinstance(names["table"], oc.ProbeTable)
+    assert len(names["table"].frame) == len(table.frame)

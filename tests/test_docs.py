@@ -3,11 +3,13 @@
 import ast
 import importlib.util
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 
 import outcrop
@@ -191,3 +193,22 @@ def test_every_recipe_stands_among_the_claims() -> None:
 
     for page in ("docs/claims.md", "docs/recipes.md"):
         assert set(RECIPES) <= set(re.findall(r"^\| `([\w-]+)` \|", read(page), re.MULTILINE))
+
+
+def test_every_column_of_a_probe_table_is_explained() -> None:
+    from outcrop.probes.table import CODED, COLUMNS, CONDITIONAL, PERMUTED
+
+    section = read("docs/probes.md").split("## Every column")[1].split("## What a probe is")[0]
+    told = set(re.findall(r"`(\w+)`", section))
+    assert {*COLUMNS, *PERMUTED, *CODED, *CONDITIONAL} <= told
+
+
+def test_the_row_that_a_page_shows_is_written_by_its_script() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "probe_row.py"))
+    page = "a\n" + script["MARKS"][0] + "old\n" + script["MARKS"][1] + "b\n"
+    found = script["written"](page, script["row_table"](pd.Series({"site": "mid", "accuracy": 0.5, "n": 4})))
+    assert "| `site` | mid | `n` | 4 |\n| `accuracy` | 0.500 |" in found
+    assert "old" not in found
+    assert found.startswith("a\n")
+    assert found.endswith("b\n")
+    assert all(mark in read("docs/probes.md") for mark in script["MARKS"])
