@@ -101,6 +101,14 @@ def test_usage_errors_end_with_2(run: Run, arguments: list[str], message: str) -
     assert message in err
 
 
+@pytest.mark.parametrize("command", ["report", "view"])
+def test_a_study_in_the_place_of_a_data_set_is_told_where_it_belongs(run: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "outcomes.json").write_text("{}")
+    code, out, err = run(command, tmp_path)
+    assert (code, out) == (2, "")
+    assert f"add --effects {tmp_path}" in err
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -33,17 +33,21 @@ def draw_colour_bar(figure: Figure, grid: PropertyGrid, *, box: tuple[float, flo
 
 
 def _mark_majority(axes: Axes, grid: PropertyGrid) -> None:
-    """A triangle at the majority level; at the end of the bar if that lies below chance."""
+    """A triangle at the majority level; below chance it has no place on the bar, and only the words stand."""
+    below = grid.majority < grid.bottom
     place = min(max(grid.majority, grid.bottom), grid.top)
+    rightwards = place < (grid.bottom + grid.top) / 2
+    text = labels.majority_level(grid.majority, below=below)
+    axes.annotate(
+        text, (place, 1.0), ha="left" if rightwards else "right",
+        xycoords=axes.get_xaxis_transform(), xytext=(0 if below else 4 if rightwards else -4, 1.0),
+        textcoords="offset points", va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
+    )  # fmt: skip
+    if below:
+        return
     axes.plot(
         [place], [1.0], marker="v", markersize=3.5, color=style.INK, clip_on=False,
         transform=axes.get_xaxis_transform(), label=labels.MAJORITY,
-    )  # fmt: skip
-    rightwards = place < (grid.bottom + grid.top) / 2
-    axes.annotate(
-        f"{labels.MAJORITY} {labels.number(grid.majority)}", (place, 1.0), ha="left" if rightwards else "right",
-        xycoords=axes.get_xaxis_transform(), xytext=(4 if rightwards else -4, 1.0), textcoords="offset points",
-        va="bottom", fontsize=style.TINY_SIZE, color=style.MUTED,
     )  # fmt: skip
 
 

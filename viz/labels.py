@@ -117,10 +117,20 @@ def number(value: float) -> str:
     return sign + text.removeprefix("0")
 
 
+def majority_level(value: float, *, below: bool) -> str:
+    """``majority .09, below chance``."""
+    return f"{MAJORITY} {number(value)}" + (f", below {CHANCE}" if below else "")
+
+
 def rank_correlation(value: float, low: float, high: float, sites: int) -> str:
     """``rank correlation .62 (.30 to .81), 22 sites``."""
-    known = f"{number(value)} ({number(low)} to {number(high)})" if math.isfinite(value) else "–"
+    known = with_interval(value, low, high) if math.isfinite(value) else "–"
     return f"rank correlation {known}, {sites} sites"
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """``.62 (.30 to .81)``."""
+    return f"{number(value)} ({number(low)} to {number(high)})"
 
 
 def trust(value: float) -> str:

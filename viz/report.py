@@ -142,5 +142,5 @@ def _effects_section(exhibit: Exhibit, effects: HasEffects) -> dict[str, Any]:
         "methods": report_effects.effect_methods(effects),
         "tables": report_effects.effect_tables(effects),
         "picture": report_effects.effects_picture(effects),
-        "agreement": report_effects.agreement_picture(exhibit.table, effects, exhibit.grids[0].sites),
+        "agreement": report_effects.comparison(exhibit.table, effects, exhibit.grids[0].sites),
     }

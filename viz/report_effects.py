@@ -220,7 +220,15 @@ def effects_picture(table: HasEffects) -> Picture:
     return as_picture(plot_effects(frame, title=labels.EFFECTS_TITLE), labels.EFFECTS_TITLE, alt)
 
 
-def agreement_picture(probes: HasFrame | pd.DataFrame, table: HasEffects, sites: Sequence[str]) -> Picture | None:
+@dataclass(frozen=True)
+class Comparison:
+    """Decodable against causal: the ``picture``, and of each mark property, place, site, both values and reading."""
+
+    picture: Picture
+    rows: tuple[tuple[str, str, str, str, str, str], ...]
+
+
+def comparison(probes: HasFrame | pd.DataFrame, table: HasEffects, sites: Sequence[str]) -> Comparison | None:
     """Decodable against causal; None where the two have fewer than two sites in common, or come as bare frames."""
     cells = comparable_cells(table, sites)
     if len(cells) < 2 or not isinstance(probes, ProbeTable) or not isinstance(table, EffectTable):
@@ -231,4 +239,17 @@ def agreement_picture(probes: HasFrame | pd.DataFrame, table: HasEffects, sites:
     counts = found.frame.groupby("reading").size()
     said = ", ".join(f"{reading}: {count}" for reading, count in counts.items())
     alt = f"Decodable against causal, a mark for each of {len(cells)} sites and property. {said}."
-    return as_picture(plot_agreement(found), labels.AGREEMENT_TITLE, alt)
+    return Comparison(as_picture(plot_agreement(found), labels.AGREEMENT_TITLE, alt), agreement_rows(found.frame))
+
+
+def agreement_rows(frame: pd.DataFrame) -> tuple[tuple[str, str, str, str, str, str], ...]:
+    """The ``frame`` of an agreement as text, a row a mark."""
+    short = labels.short_site_names([str(site) for site in frame["site"].unique()])
+    return tuple(
+        (
+            str(row["property"]), short[str(row["site"])], str(row["site"]),
+            labels.with_interval(*(float(row[part]) for part in ("decodable", "decodable_low", "decodable_high"))),
+            labels.with_interval(*(float(row[part]) for part in ("effect", "low", "high"))), str(row["reading"]),
+        )
+        for _, row in frame.iterrows()
+    )  # fmt: skip

@@ -11,6 +11,9 @@ from matplotlib.textpath import TextPath
 
 # Okabe and Ito (2008), ordered by contrast on white; their yellow is left out because it is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Seven more for many classes: each chosen as far as can be from all before it, for normal, protanopic, deuteranopic and
+# tritanopic sight (Machado et al. 2009), among colours of contrast 2 or more on white.
+MORE_COLOURS = ("#8700F0", "#5A2D00", "#001E87", "#5A4B5A", "#C3B469", "#9678FF", "#3C004B")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 COLOUR_MAP = "viridis"
 INK = "#1a1a1a"
@@ -74,8 +77,9 @@ def figure_style() -> Iterator[None]:
 
 
 def property_colours(properties: Sequence[str]) -> dict[str, str]:
-    """A colour per property; the colours repeat after seven, the markers of ``property_markers`` then differ."""
-    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(properties)}
+    """A colour per property; they repeat after fourteen, where ``property_markers`` then differ."""
+    known = COLOURS + MORE_COLOURS
+    return {name: known[i % len(known)] for i, name in enumerate(properties)}
 
 
 def property_markers(properties: Sequence[str]) -> dict[str, str]:

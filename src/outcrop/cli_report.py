@@ -91,6 +91,10 @@ def _open(path: Path, probes: Path, effects: Path, *, atlas: str | None) -> "Exh
     from outcrop.attribution.effect_table import EffectTable
     from outcrop.viz.exhibit import Exhibit
 
+    if (path / "outcomes.json").is_file() and not (path / "dataset.json").is_file():
+        raise click.UsageError(
+            f"{path} holds a study of interventions, not a data set. Name the data set, and add --effects {path}."
+        )
     ds, table = oc.open_dataset(path), oc.ProbeTable.load(probes)
     maps = None
     if atlas is not None:

@@ -119,6 +119,13 @@ def test_the_page_rounds_numbers_as_the_figures_do(report: Visit) -> None:
     assert report.page.evaluate("(values) => values.map(number)", values) == [number(value) for value in values]
 
 
+def test_a_majority_level_below_chance_has_no_place_on_the_scale(report: Visit) -> None:
+    bar = "([majority, bottom]) => {{ const bar = colourBar({{ majority, bottom, top: 1 }}); return {}; }}"
+    text, marks = bar.format("bar.textContent"), bar.format('bar.querySelectorAll(".majority").length')
+    assert "majority .09, below chance" in report.page.evaluate(text, [0.09, 0.125])
+    assert [report.page.evaluate(marks, [level, 0.125]) for level in (0.09, 0.2)] == [0, 1]
+
+
 def test_a_click_opens_the_cell_with_its_plane_and_its_pictures(report: Visit) -> None:
     report.page.mouse.click(*report.cell("Style", 5, 1))
     dialog = report.page.locator("dialog[open]")

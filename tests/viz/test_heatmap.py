@@ -63,11 +63,10 @@ def test_chance_and_majority_are_marked_on_the_colour_bar(frame: pd.DataFrame) -
     assert mark.get_xdata() == pytest.approx([1 / 6 + 0.03])
 
 
-def test_a_majority_level_below_chance_stays_on_the_bar(frame: pd.DataFrame) -> None:
+def test_a_majority_level_below_chance_is_told_and_has_no_place_on_the_bar(frame: pd.DataFrame) -> None:
     bar = axes_of(plot_heatmap(frame.assign(majority=0.01)), "colour bar style")
-    assert [text.get_text() for text in bar.texts] == ["majority .01"]
-    (mark,) = [line for line in bar.lines if line.get_label() == "majority"]
-    assert mark.get_xdata() == pytest.approx([1 / 6])
+    assert [text.get_text() for text in bar.texts] == ["majority .01, below chance"]
+    assert not [line for line in bar.lines if line.get_label() == "majority"]
 
 
 def test_rows_are_sites_from_the_top_and_columns_noise_levels(frame: pd.DataFrame) -> None:

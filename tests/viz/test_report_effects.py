@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from outcrop.data.errors import InputError
-from outcrop.viz.report_effects import causes, comparable_cells, effect_data, effect_methods, effect_tables
+from outcrop.viz.report_effects import (
+    agreement_rows,
+    causes,
+    comparable_cells,
+    effect_data,
+    effect_methods,
+    effect_tables,
+)
 
 Make = Callable[..., Any]
 SITES = ("down_blocks.0", "mid_block", "up_blocks.0", "up_blocks.1")
@@ -77,3 +84,13 @@ def test_a_table_without_effects_is_refused(make_effects: Make) -> None:
         causes(type(effects)(effects.frame.drop(columns="effect"), effects.provenance))
     with pytest.raises(InputError, match="at least one cell"):
         causes(type(effects)(effects.frame.assign(effect=np.nan), effects.provenance))
+
+
+def test_every_mark_of_decodable_against_causal_stands_in_the_table() -> None:
+    planted = {
+        "property": "style", "site": "up_blocks.1", "decodable": 0.9, "decodable_low": 0.85, "decodable_high": 0.95,
+        "effect": 0.02, "low": -0.03, "high": 0.07, "reading": "decodable but unused",
+    }  # fmt: skip
+    (row,) = agreement_rows(pd.DataFrame([planted]))
+    told = (".90 (.85 to .95)", ".02 (−.03 to .07)")
+    assert row == ("style", "up 1", "up_blocks.1", *told, "decodable but unused")

@@ -1,7 +1,9 @@
 import itertools
 
 import matplotlib as mpl
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from outcrop.viz import style
 
@@ -18,11 +20,35 @@ def test_the_font_is_the_one_that_matplotlib_ships() -> None:
     assert mpl.get_data_path() in path
 
 
-def test_seven_properties_have_their_own_colour_and_fourteen_their_own_look() -> None:
-    names = [f"p{i}" for i in range(14)]
-    assert len(set(style.property_colours(names[:7]).values())) == 7
+MACHADO = {  # Machado, Oliveira and Fernandes (2009): colours as the eye without one kind of cone sees them
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(colour: str, sight: str) -> np.ndarray:
+    srgb = np.array(to_rgb(colour))
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    white = TO_XYZ.sum(axis=1)
+    xyz = TO_XYZ @ np.clip(np.array(MACHADO[sight]) @ linear, 0, 1) / white
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", MACHADO)
+def test_fourteen_colours_can_be_told_apart_also_without_one_kind_of_cone(sight: str) -> None:
+    seen = [lab(colour, sight) for colour in style.property_colours([f"p{i}" for i in range(14)]).values()]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 15  # 2 is just visible
+
+
+def test_fourteen_properties_have_their_own_colour_and_more_their_own_look() -> None:
+    names = [f"p{i}" for i in range(28)]
+    assert len(set(style.property_colours(names[:14]).values())) == 14
     looks = zip(style.property_colours(names).values(), style.property_markers(names).values(), strict=True)
-    assert len(set(looks)) == 14
+    assert len(set(looks)) == 28
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "down 0 · attn 0", "cost $3 and $4", "日本"])

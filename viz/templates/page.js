@@ -27,10 +27,13 @@ function bestText(set, property) {
 
 function colourBar(property) {
   const bar = element("span", { class: "gradient" });
-  const at = clamp((property.majority - property.bottom) / (property.top - property.bottom), 0, 1);
-  bar.append(element("span", { class: "majority", style: `left:${100 * at}%` }));
-  const ends = element("span", { class: "ends" }, element("span", {}, `chance ${number(property.bottom)}`), element("span", {}, `majority ${number(property.majority)}`), element("span", {}, number(property.top)));
-  return element("div", { class: "bar", "aria-hidden": "true" }, bar, ends);
+  const at = (property.majority - property.bottom) / (property.top - property.bottom);
+  const below = at < 0; // then it has no place on the scale
+  if (!below) bar.append(element("span", { class: "majority", style: `left:${100 * Math.min(at, 1)}%` }));
+  const side = at < 0.5 ? `padding-left:${100 * Math.max(at, 0)}%` : `padding-right:${100 * (1 - Math.min(at, 1))}%;text-align:right`;
+  const level = element("span", { class: "level", style: side }, `majority ${number(property.majority)}${below ? ", below chance" : ""}`);
+  const ends = element("span", { class: "ends" }, element("span", {}, `chance ${number(property.bottom)}`), element("span", {}, number(property.top)));
+  return element("div", { class: "bar", "aria-hidden": "true" }, level, bar, ends);
 }
 
 // The rows that a text asks for: every word must occur in the path, the name or the part; * stands for anything.

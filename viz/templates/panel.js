@@ -26,7 +26,7 @@ async function panelOf(set, row, column) {
   return { samples, x: axis(0), y: axis(1), note: set.panels.notes[cell] };
 }
 
-const look = (code) => ({ colour: COLOURS[code % COLOURS.length], symbol: SYMBOLS[(code + Math.floor(code / 7)) % SYMBOLS.length] });
+const look = (code) => ({ colour: COLOURS[code % COLOURS.length], symbol: SYMBOLS[(code + Math.floor(code / SYMBOLS.length)) % SYMBOLS.length] });
 
 // One trace a class of the label, in the classes' order.
 function panelTraces(set, panel, label) {
