@@ -45,6 +45,9 @@ class Lease:
         renewing.start()
         try:
             yield
+        except StorageError:
+            self._objects = ObjectStore(self._objects.location, retries=0)  # it was given its time
+            raise
         finally:
             ended.set()
             renewing.join()

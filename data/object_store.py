@@ -29,8 +29,8 @@ _users: set[int] = set()
 class ObjectStore:
     """The objects whose keys begin with the path of ``location``, a URL such as ``s3://bucket/folder``."""
 
-    def __init__(self, location: str) -> None:
-        self.location, self._store = location, open_objects(location)
+    def __init__(self, location: str, *, retries: int | None = None) -> None:
+        self.location, self._store = location, open_objects(location, retries=retries)
         import obstore
 
         self._calls = obstore
@@ -106,7 +106,7 @@ class ObjectStore:
             raise kind(f"{where} could not be {did}: {told(error, self.location)}") from error
 
 
-def open_objects(location: str) -> Any:
+def open_objects(location: str, *, retries: int | None = None) -> Any:
     """The obstore store behind a URL. Raises :class:`InputError` for what is not installed or no such URL."""
     try:
         from obstore.exceptions import BaseError
@@ -116,18 +116,19 @@ def open_objects(location: str) -> Any:
     if not urlsplit(location).netloc:
         raise InputError(f"{location} names no bucket. Expected a URL such as s3://bucket/folder.")
     try:
-        return from_url(location, **options(location))
+        return from_url(location, **options(location, retries=retries))
     except (BaseError, OSError, ValueError) as error:
         raise InputError(f"{location} cannot be reached: {first_line(error)}") from error
 
 
-def options(location: str) -> dict[str, Any]:
+def options(location: str, *, retries: int | None = None) -> dict[str, Any]:
     """How the stores of obstore are opened; plain HTTP where the environment names such an endpoint for S3."""
     _refuse_forked()
     client: dict[str, Any] = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(minutes=5)}
     if location.startswith("s3:") and _endpoint().startswith("http://"):
         client["allow_http"] = True
-    return {"client_options": client, "retry_config": {"max_retries": RETRIES, "backoff": BACKOFF}}
+    most = RETRIES if retries is None else retries
+    return {"client_options": client, "retry_config": {"max_retries": most, "backoff": BACKOFF}}
 
 
 def told(error: Exception, location: str) -> str:
