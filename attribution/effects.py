@@ -11,7 +11,7 @@ from outcrop.attribution.bootstrap import DEFAULT, FloatArray, Resampling, ratio
 from outcrop.attribution.effect_table import EffectTable
 from outcrop.attribution.outcomes import CellInfo, Outcomes
 from outcrop.attribution.readouts import Readout
-from outcrop.attribution.scores import DONOR, NEITHER, RECEIVER, PropertyScores, score
+from outcrop.attribution.scores import DONOR, NEITHER, RECEIVER, Progress, PropertyScores, score
 from outcrop.data.errors import InputError
 from outcrop.probes.comparison import sign_flip_p_values
 from outcrop.probes.permutation import adjusted
@@ -25,12 +25,19 @@ TESTED = (
 )
 
 
-def effects(outcomes: Outcomes, readouts: Sequence[Readout], *, resampling: Resampling = DEFAULT) -> EffectTable:
+def effects(
+    outcomes: Outcomes,
+    readouts: Sequence[Readout],
+    *,
+    resampling: Resampling = DEFAULT,
+    progress: Progress | None = None,
+) -> EffectTable:
     """The effect of each cell of a study on each property that ``readouts`` read, with intervals over pairs.
 
+    ``progress`` is called with the readouts that are done, and all.
     Raises :class:`InputError` where no pair can be read: A and B must differ in a property, and be recognised.
     """
-    scores = score(outcomes, readouts)
+    scores = score(outcomes, readouts, progress=progress)
     if not any(one.read.any() for one in scores.values()):
         raise InputError(
             f"None of the {len(outcomes.pairs)} pairs can be read: in no property do donor and receiver differ and "

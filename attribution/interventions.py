@@ -5,7 +5,7 @@ it writes. Several in one cell act in their order. What they do to tensors: :mod
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -196,6 +196,10 @@ AnyIntervention = Annotated[
     PromptInjection | ActivationPatch | Ablation | Steering | Erasure | HeadScaling | LatentSwap,
     Field(discriminator="kind"),
 ]
+KINDS: Mapping[str, type[Intervention]] = {
+    kind.model_fields["kind"].default: kind
+    for kind in (PromptInjection, ActivationPatch, Ablation, Steering, Erasure, HeadScaling, LatentSwap)
+}
 _ADAPTER: TypeAdapter[AnyIntervention] = TypeAdapter(AnyIntervention)
 
 

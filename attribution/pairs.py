@@ -31,10 +31,13 @@ def draw_pairs(prompts: Sequence[LabelledPrompt], plan: PairPlan, *, share_seed:
         )
     rng = np.random.default_rng(plan.seed)
     order = [int(place) for _ in range(-(-plan.count // len(receivers))) for place in rng.permutation(len(receivers))]
-    pairs = []
+    pairs: list[Pair] = []
+    known: dict[int, list[LabelledPrompt]] = {}
     for number, place in enumerate(order[: plan.count]):
         receiver = receivers[place]
-        donor = _donor(receiver, donors, differ, rng)
+        if place not in known:
+            known[place] = _possible(receiver, donors, differ)
+        donor = known[place][int(rng.integers(len(known[place])))]
         seed = plan.first_seed + number
         other = seed if share_seed else plan.first_seed + plan.count + number
         pairs.append(Pair(donor=_side(donor, other), receiver=_side(receiver, seed)))
@@ -71,9 +74,10 @@ def _donors(prompts: Sequence[LabelledPrompt], wanted: Mapping[str, LabelValue])
     return [prompt for prompt in prompts if all(prompt.labels[name] == value for name, value in wanted.items())]
 
 
-def _donor(
-    receiver: LabelledPrompt, prompts: Sequence[LabelledPrompt], differ: Sequence[str], rng: np.random.Generator
-) -> LabelledPrompt:
+def _possible(
+    receiver: LabelledPrompt, prompts: Sequence[LabelledPrompt], differ: Sequence[str]
+) -> list[LabelledPrompt]:
+    """Donors that differ from ``receiver`` in ``differ`` alone, worded as it is where there are such."""
     fits = [
         other
         for other in prompts
@@ -85,9 +89,7 @@ def _donor(
             f"No prompt differs from {receiver.text!r} in {', '.join(differ) or 'its words'} alone: give prompts for "
             "more combinations of labels."
         )
-    alike = [other for other in fits if other.template == receiver.template]
-    chosen = alike or fits
-    return chosen[int(rng.integers(len(chosen)))]
+    return [other for other in fits if other.template == receiver.template] or fits
 
 
 def _side(prompt: LabelledPrompt, seed: int) -> Side:

@@ -223,6 +223,8 @@ def _expanded(study: Study, given: Cell | Grid) -> list[Cell]:
     chosen = select_sites(study.sites, record.sites)
     if isinstance(record, PromptInjection):
         chosen = [site for site in chosen if study.hears(site)]
+    if not chosen and not study.told:
+        raise InputError(f"{study.spec.model} is told no prompt that could be replaced: choose another kind.")
     if not chosen:
         raise InputError(
             f"None of the sites {', '.join(record.sites)} is told the prompt: choose attentions or blocks."

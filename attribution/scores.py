@@ -1,6 +1,6 @@
 """What each picture C owes to its donor A and to its receiver B, property by property, pair by pair."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from outcrop.attribution.outcomes import Outcomes
 from outcrop.attribution.readouts import Classifier, Descriptor, FloatArray, Images, Readout
 from outcrop.data.errors import InputError
 
+Progress = Callable[[int, int], None]
 DONOR, RECEIVER, NEITHER, NOT_READ = 0, 1, 2, -1
 
 
@@ -35,18 +36,22 @@ class PropertyScores:
         return ~np.isnan(self.toward_span)
 
 
-def score(outcomes: Outcomes, readouts: Sequence[Readout]) -> dict[str, PropertyScores]:
-    """Scores of every property that ``readouts`` read, in their order.
+def score(
+    outcomes: Outcomes, readouts: Sequence[Readout], *, progress: Progress | None = None
+) -> dict[str, PropertyScores]:
+    """Scores of every property that ``readouts`` read, in their order; ``progress`` is told the readouts done, of all.
 
     Raises :class:`InputError` where two readouts read the same property, or none was given.
     """
     result: dict[str, PropertyScores] = {}
-    for readout in readouts:
+    for number, readout in enumerate(readouts, start=1):
         found = _classified(outcomes, readout) if isinstance(readout, Classifier) else _described(outcomes, readout)
         twice = result.keys() & found.keys()
         if twice:
             raise InputError(f"Each property must be read by one readout. Read twice: {', '.join(sorted(twice))}.")
         result |= found
+        if progress:
+            progress(number, len(readouts))
     if not result:
         raise InputError("Give at least one readout, such as the oracle or outcrop.attribution.descriptors.")
     return result

@@ -2,18 +2,24 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from outcrop.attribution.cells import Cell, Grid
 from outcrop.attribution.controls import Controls
+from outcrop.attribution.interventions import KINDS
 from outcrop.capture.models import SCHEME
 from outcrop.capture.prompts import PromptFile, PromptGrid, PromptList
+from outcrop.capture.spec import PROMPT_KINDS
 from outcrop.data.errors import InputError
+from outcrop.data.faults import fault_lines
 from outcrop.data.samples import LabelValue
 from outcrop.data.schema import Record
+
+MOST_PAIRS = 10_000
+"""Of one study: its pictures are held and tabled together. Others go into studies of their own, with other seeds."""
 
 
 class PairPlan(Record):
@@ -25,7 +31,7 @@ class PairPlan(Record):
     draws the pairs, ``first_seed`` is the first pair's.
     """
 
-    count: int = Field(default=60, ge=1)
+    count: int = Field(default=60, ge=1, le=MOST_PAIRS)
     differ: tuple[str, ...] = ()
     donor: dict[str, LabelValue] = Field(default_factory=dict)
     share_seed: bool | None = None
@@ -49,6 +55,21 @@ class Pair(Record):
     receiver: Side
 
 
+def _cell_tag(value: object) -> str:
+    single = isinstance(value, Cell) or (isinstance(value, dict) and "interventions" in value)
+    return "cell" if single else "grid"
+
+
+def _pairs_tag(value: object) -> str:
+    return "plan" if isinstance(value, dict | PairPlan) else "list"
+
+
+AnyCell = Annotated[Annotated[Cell, Tag("cell")] | Annotated[Grid, Tag("grid")], Discriminator(_cell_tag)]
+AnyPairs = Annotated[
+    Annotated[PairPlan, Tag("plan")] | Annotated[tuple[Pair, ...], Tag("list")], Discriminator(_pairs_tag)
+]
+
+
 class StudySpec(Record):
     """Everything that decides the outcomes.
 
@@ -59,8 +80,8 @@ class StudySpec(Record):
     """
 
     model: str
-    cells: tuple[Cell | Grid, ...] = Field(min_length=1)
-    pairs: PairPlan | tuple[Pair, ...] = PairPlan()
+    cells: tuple[AnyCell, ...] = Field(min_length=1)
+    pairs: AnyPairs = PairPlan()
     prompts: PromptGrid | PromptFile | PromptList | None = None
     controls: Controls = Controls()
     part: str = "denoiser"
@@ -78,12 +99,18 @@ class StudySpec(Record):
         return {name: value for name, value in wanted.items() if value is not None}
 
 
+RECORDS: tuple[type[Record], ...] = (StudySpec, PairPlan, Cell, Grid, Side, *KINDS.values())
+INNER = frozenset({"cell", "grid", "plan", "list", "int", *KINDS, *PROMPT_KINDS})
+"""Names that pydantic gives to the branches of unions."""
+
+
 def parse_study(fields: dict[str, Any], *, where: str) -> StudySpec:
     """A specification from plain data. Raises :class:`InputError` naming every field that is wrong."""
     try:
         return StudySpec.model_validate(fields)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        known = {name for record in RECORDS for name in record.model_fields}
+        lines = fault_lines(error.errors(), inner=INNER, keys=sorted(known))
         raise InputError(f"The study in {where} is not valid:\n" + "\n".join(lines)) from error
 
 

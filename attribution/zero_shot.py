@@ -1,6 +1,7 @@
 """CLIP as a readout: the class whose description lies nearest to the picture (Radford et al. 2021, section 3.1)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class ClipZeroShot:
 
         Raises :class:`InputError` if the weights are not there.
         """
+        if location.startswith((".", "/", "~")) and not Path(location).is_dir():
+            raise InputError(f"There is no folder {location} with the weights of CLIP.")
         from transformers import CLIPModel, CLIPProcessor
 
         try:

@@ -33,6 +33,8 @@ def locate_model(name: str) -> str:
             raise InputError(f"There is no shipped model {name!r}.{near_misses(name, shipped_models())}")
         return str(_zoo() / "models" / name.removeprefix(SCHEME))
     if Path(name).is_dir():
+        if (Path(name) / "dataset.json").is_file():
+            raise InputError(f"{name} is a data set, not a model: give the model that it was captured from.")
         if not (Path(name) / "model_index.json").is_file():
             raise InputError(f"The folder {name} is no diffusers pipeline: it has no model_index.json.")
         return name

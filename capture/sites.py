@@ -78,8 +78,10 @@ def select_sites(sites: Sequence[Site], patterns: Sequence[str]) -> list[Site]:
     bare index.
     """
     chosen: set[str] = set()
+    names = {site.name for site in sites}
     for pattern in patterns:
-        check_pattern(pattern)
+        if pattern not in names:  # the layers of a Sequential are numbers
+            check_pattern(pattern)
         matched = _match(sites, pattern)
         if not matched:
             known = [*GROUPS, "all", *sorted({site.role for site in sites}), *(site.name for site in sites)]

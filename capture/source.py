@@ -13,7 +13,7 @@ from torch import nn
 
 from outcrop.capture.discovery import discover_sites
 from outcrop.capture.guidance import GuidanceLayout, observe_layout
-from outcrop.capture.loading import load_pipeline
+from outcrop.capture.loading import check_device, load_pipeline
 from outcrop.capture.models import MODULES, fingerprint, hash_weights
 from outcrop.capture.modules import SCHEME, ModuleSource, call_function
 from outcrop.capture.noise import step_records
@@ -225,6 +225,7 @@ def open_source(name: str, *, device: str = "cpu", part: str = "denoiser") -> Di
 
     Raises :class:`InputError` if that is not possible.
     """
+    check_device(device)
     if name in MODULES:
         return _whole(import_module(MODULES[name]).source(), name, part)
     if not name.startswith(SCHEME):

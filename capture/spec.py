@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from outcrop.capture.prompts import PromptFile, PromptGrid, PromptList
 from outcrop.capture.reduction import Reduction
 from outcrop.data.errors import InputError
+from outcrop.data.faults import fault_lines, shorten
 from outcrop.data.schema import DType
+
+PROMPT_KINDS = frozenset({"PromptGrid", "PromptFile", "PromptList"})
 
 
 class SeedPlan(BaseModel):
@@ -70,12 +73,12 @@ def parse_spec(fields: dict[str, Any], *, where: str) -> CaptureSpec:
     if not isinstance(fields.get("prompts", {}), dict):
         raise InputError(
             f"prompts in {where} must be a mapping: {{file: prompts.csv}}, {{texts: [a cat, ...]}}, or a grid with "
-            f"factors and templates. Got {_short(fields['prompts'])}."
+            f"factors and templates. Got {shorten(fields['prompts'])}."
         )
     try:
         return CaptureSpec.model_validate(fields)
     except ValidationError as error:
-        lines = [_line(problem) for problem in _relevant(error, fields)]
+        lines = fault_lines(_relevant(error, fields), inner=PROMPT_KINDS, keys=CaptureSpec.model_fields)
         raise InputError(f"The capture specification in {where} is not valid:\n" + "\n".join(lines)) from error
 
 
@@ -100,21 +103,5 @@ def _relevant(error: ValidationError, fields: dict[str, Any]) -> list[Any]:
     prompts = fields.get("prompts")
     keys = prompts if isinstance(prompts, dict) else {}
     meant = "PromptFile" if "file" in keys else "PromptList" if "texts" in keys else "PromptGrid"
-    kinds = {"PromptGrid", "PromptFile", "PromptList"}
-    return [problem for problem in error.errors() if not ({*map(str, problem["loc"])} & (kinds - {meant}))]
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in {"PromptGrid", "PromptFile", "PromptList"})
-
-
-def _line(problem: Any) -> str:
-    place = _place(problem["loc"])
-    unknown = problem["type"] == "extra_forbidden"
-    said = "there is no such key" if unknown else problem["msg"].removeprefix("Value error, ")
-    return f"  {place}: {said}. Got {_short(problem['input'])}." if place else f"  {said}"
-
-
-def _short(value: object, *, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    others = PROMPT_KINDS - {meant}
+    return [problem for problem in error.errors() if not ({*map(str, problem["loc"])} & others)]

@@ -11,11 +11,14 @@ from outcrop.cli_recipe import NAMES, bind_readouts, recipe_command
 from outcrop.console import progress
 
 if TYPE_CHECKING:
+    from outcrop.attribution.effect_table import EffectTable
     from outcrop.attribution.outcomes import Outcomes
     from outcrop.attribution.readouts import Readout
     from outcrop.attribution.study import StudySpec
 
 KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head-scaling", "latent-swap")
+
+POSITIVE, COUNT = click.IntRange(min=1), click.IntRange(min=0)
 
 
 @click.command()
@@ -27,19 +30,23 @@ KINDS = ("layer-swap", "activation-patch", "prompt-injection", "ablation", "head
 )
 @click.option("--kind", type=click.Choice(KINDS), help="What is done at every site (layer-swap is activation-patch).")
 @click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, skips, all.")
-@click.option("--windows", type=int, help="Cut the steps into so many windows, each a cell (default: 1).")
+@click.option("--windows", type=POSITIVE, help="Cut the steps into so many windows, each a cell (default: 1).")
 @click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to write.")
 @click.option("--value", type=click.Choice(["zero", "mean", "noise", "resample"]), help="Of an ablation.")
-@click.option("--head", "heads", type=int, multiple=True, help="Heads to patch or to scale (may be repeated).")
+@click.option("--head", "heads", type=COUNT, multiple=True, help="Heads to patch or to scale (may be repeated).")
 @click.option("--factor", type=float, help="Of head scaling (default: 0).")
-@click.option("--pairs", type=int, help="Pairs of a donor and a receiver (default: 60).")
-@click.option("--controls", type=int, help="Controls of every cell: so many random sites, and random directions.")
+@click.option("--pairs", type=POSITIVE, help="Pairs of a donor and a receiver (default: 60).")
+@click.option(
+    "--controls",
+    type=COUNT,
+    help="Controls of every cell: so many random sites, and random directions.",
+)
 @click.option("--effects", "reads", is_flag=True, help="Read the pictures, and tell effects with intervals.")
 @click.option("--differ", multiple=True, help="Labels in which a pair differs (default: all).")
 @click.option("--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt' and labels.")
-@click.option("--seed", type=int, help="The first pair's seed.")
+@click.option("--seed", type=COUNT, help="The first pair's seed.")
 @click.option("--part", help="denoiser, vae (its decoder), text_encoder.")
-@click.option("--steps", type=int, help="Denoising steps.")
+@click.option("--steps", type=POSITIVE, help="Denoising steps.")
 @click.option("--guidance", type=float, help="Classifier-free guidance scale.")
 @click.option("--height", type=int, help="Pixels.")
 @click.option("--width", type=int, help="Pixels.")
@@ -83,7 +90,7 @@ def attribute(
     from outcrop.capture.spec import read_spec_fields
 
     fields = (read_spec_fields(config) if config else {}) | _fields_of(flags | {"model": models[0] if models else None})
-    if not {"model", "cells"} <= set(fields):
+    if not config and not {"model", "cells"} <= set(fields):
         raise click.UsageError("Give a CONFIG, or --model, --kind and --site.")
     spec = parse_study(fields, where=str(config or "the flags"))
     readouts = _readouts(spec, clip=clip, prompts=flags["prompts"]) if reads else []
@@ -103,9 +110,13 @@ def attribute(
         else:
             outcomes = run_study(spec, out, progress=update)
     table = distance_table(outcomes)
-    told = _tell_effects(outcomes, readouts, out) if readouts else ""
+    effects = _make_effects(outcomes, readouts, out) if readouts else None
+    told = f"\n\n{effects.to_text()}" if effects else ""
     if as_json:
-        click.echo(table.to_json(orient="records"))
+        found = json.loads(table.to_json(orient="records"))
+        if effects:
+            found = {"distances": found, "effects": json.loads(effects.frame.to_json(orient="records"))}
+        click.echo(json.dumps(found))
         return
     click.echo(table.dropna(axis=1, how="all").to_string(index=False, float_format="{:.2f}".format))
     click.echo(
@@ -121,13 +132,14 @@ def _readouts(spec: "StudySpec", *, clip: str | None, prompts: Path | None) -> "
     return bind_readouts(spec.model, setting=setting, clip=clip)
 
 
-def _tell_effects(outcomes: "Outcomes", readouts: "list[Readout]", out: Path) -> str:
-    """Make the table of effects, write it into the study's folder, and say what stands out."""
+def _make_effects(outcomes: "Outcomes", readouts: "list[Readout]", out: Path) -> "EffectTable":
+    """The table of effects, written into the study's folder."""
     from outcrop.attribution.effects import effects
 
-    table = effects(outcomes, readouts)
+    with progress("reading", "readouts") as update:
+        table = effects(outcomes, readouts, progress=update)
     table.save(out)
-    return f"\n\n{table.to_text()}"
+    return table
 
 
 def _fields_of(flags: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +164,7 @@ def _fields_of(flags: dict[str, Any]) -> dict[str, Any]:
     windows = given.pop("windows", None)
     kind = given.pop("kind", None)
     if kind is None:
-        if record or windows:
+        if record or windows is not None:
             raise click.UsageError("--site, --windows, --half, --value, --head and --factor belong to a --kind.")
         return given
     record["kind"] = "activation-patch" if kind == "layer-swap" else kind

@@ -101,6 +101,8 @@ def bind_readouts(model: str, *, setting: "Setting", clip: str | None) -> "list[
 
     readouts: list[Readout] = list(default_descriptors())
     if model.startswith(SHIPPED):
+        if clip:
+            raise click.UsageError(f"{model} is read by its oracle: leave --clip out.")
         from outcrop.attribution.classifiers import TorchClassifier
         from outcrop.zoo.oracle import load_oracle
 

@@ -107,6 +107,9 @@ def test_the_command_forecasts_runs_and_tells_how_far_pictures_moved(
         (["--kind", "lesion", "--site", "all"], 2, "Invalid value for '--kind'"),
         (["--kind", "ablation", "--site", "layer.2"], 1, "Did you mean 'layers.2'"),
         (["--kind", "ablation", "--site", "2"], 1, "bare index"),
+        (["--kind", "ablation", "--site", "all", "--windows", "0"], 2, "0 is not in the range x>=1"),
+        (["--kind", "ablation", "--site", "all", "--device", "warp"], 1, "Device 'warp' is not available here"),
+        (["--kind", "ablation", "--site", "all", "--effects", "--clip", "./none"], 1, "no folder ./none"),
         (["--kind", "ablation", "--site", "all", "--windows", "7"], 1, "can be cut into 1 to 6 windows"),
         (["--kind", "head-scaling", "--site", "layers.2", "--head", "0"], 1, "is no attention"),
         (["--kind", "ablation", "--site", "all", "--differ", "colour"], 1, "cannot differ in ['colour']"),
@@ -119,6 +122,21 @@ def test_a_bad_request_is_refused_before_anything_is_written(
     ended, out, err = run(*flags, *more)
     assert (ended, out) == (code, "")
     assert message in err
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--kind", "prompt-injection", "--site", "all"], 1, "outcrop:vae is told no prompt that could be replaced"),
+        (["--kind", "ablation", "--site", "all", "--effects", "--clip", "w"], 2, "leave --clip out"),
+    ],
+)
+def test_what_a_shipped_model_has_no_use_for_is_refused(
+    run: Run, tmp_path: Path, more: list[str], code: int, message: str
+) -> None:
+    ended, _, err = run("attribute", "--model", "outcrop:vae", "--pairs", "2", "--out", str(tmp_path / "study"), *more)
+    assert (ended, message in err) == (code, True)
     assert not (tmp_path / "study").exists()
 
 

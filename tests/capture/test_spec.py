@@ -49,7 +49,7 @@ def test_the_kind_of_prompts_is_told_by_its_fields(prompts: dict[str, Any], kind
         ({"seeds": {"first": -1}}, r"seeds\.first: "),
         ({"prompts": "prompts.csv"}, r"must be a mapping: \{file: prompts\.csv\}.*Got 'prompts\.csv'"),
         ({"prompts": ["a", "b"]}, r"must be a mapping.*Got \['a', 'b'\]"),
-        ({"prompts": {"factors": {"x": ["a"]}}}, r"prompts\.templates: Field required"),
+        ({"prompts": {"factors": {"x": ["a"]}}}, r"prompts\.templates: is missing"),
         ({"prompts": {"texts": []}}, r"prompts\.texts: "),
         ({"prompts": {"texts": ["a"], "wording": "cross"}}, r"prompts\.wording: there is no such key"),
     ],
