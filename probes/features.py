@@ -42,9 +42,11 @@ def feature_matrix(recording: Recording, site: str, *, step: int) -> NDArray[np.
     finite = np.isfinite(features).all(1)
     if not finite.all():
         first = recording.samples.index[int(np.argmin(finite))]
+        bad = np.flatnonzero(~np.isfinite(features).all(0))
         raise DataError(
             f"Activations of site {site!r} at step {step} are NaN or infinite in {int((~finite).sum())} of {n} samples "
-            f"(first: {first}). Capture again in a wider dtype, or leave the site out (sites)."
+            f"(first: {first}), in {len(bad)} of {features.shape[1]} features (first: {bad[0]}). Capture again in a "
+            f"wider dtype, or leave the site out (sites)."
         )
     return features
 

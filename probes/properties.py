@@ -16,6 +16,8 @@ IntArray = NDArray[np.int64]
 
 MISSING = -1
 MOST_CLASSES = 50
+MOST_CLASSES_SHARE = 0.5
+"""Numbers of which more than this share differ from all others are a quantity."""
 REALISED = ":"
 """Stands between a property and who says what the picture shows of it (:mod:`outcrop.data.labels`)."""
 CONFOUNDED = 0.95
@@ -161,6 +163,11 @@ def _named_target(labels: pd.DataFrame, name: str) -> Target:
         have = f"one class ({target.classes[0]!r})" if target.classes else "no value"
         raise InputError(
             f"Property {name!r} has {have} in {len(labels)} samples; a probe needs two. Leave it out (properties)."
+        )
+    if pd.api.types.is_numeric_dtype(labels[name]) and len(target.classes) > MOST_CLASSES_SHARE * target.known.sum():
+        raise InputError(
+            f"Property {name!r} has {len(target.classes)} different numbers in {target.known.sum()} samples: it is a "
+            f"quantity, and no classes. Read it with outcrop.probes.regress(ds, [{name!r}])."
         )
     return target
 

@@ -1,6 +1,8 @@
 """What to probe and how."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -46,21 +48,18 @@ class ProbeSpec:
     def __post_init__(self) -> None:
         for name in ("properties", "sites", "steps", "group_by", "strengths", "baselines"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                raise InputError(
-                    f"{name} must be a sequence of names, not one string. Got {value!r}; write ({value!r},)."
-                )
             if value is not None:
-                object.__setattr__(self, name, tuple(value))
+                object.__setattr__(self, name, _without_repeats(name, value))
         for name in ("properties", "sites", "steps", "group_by", "strengths"):
             if getattr(self, name) == ():
                 raise InputError(f"{name} must name at least one. Got an empty sequence.")
+        _check_whole(self)
         if self.folds < LEAST_FOLDS:
             raise InputError(
                 f"folds must be at least {LEAST_FOLDS}: strengths are chosen on folds inside the training folds. "
                 f"Got {self.folds}."
             )
-        if not all(np.isfinite(strength) and strength > 0 for strength in self.strengths):
+        if not all(isinstance(own, Real) and np.isfinite(own) and own > 0 for own in self.strengths):
             raise InputError(f"strengths must be positive and finite. Got {self.strengths}.")
         if not 0 < self.confidence < 1:
             raise InputError(f"confidence must lie between 0 and 1. Got {self.confidence}.")
@@ -72,3 +71,21 @@ class ProbeSpec:
             raise InputError(f"permutations must not be negative (0: no p-values). Got {self.permutations}.")
         if self.seed < 0:
             raise InputError(f"seed must not be negative. Got {self.seed}.")
+
+
+def _without_repeats(name: str, value: object) -> tuple[object, ...]:
+    """``value`` as a tuple, each once. Raises :class:`InputError` for what is no sequence, and for odd steps."""
+    if isinstance(value, str):
+        raise InputError(f"{name} must be a sequence of names, not one string. Got {value!r}; write ({value!r},).")
+    if not isinstance(value, Iterable):
+        raise InputError(f"{name} must be a sequence. Got {value!r}; write ({value!r},).")
+    found = tuple(dict.fromkeys(value))
+    if name == "steps" and not all(isinstance(step, Integral) for step in found):
+        raise InputError(f"steps must be whole numbers, the index of a recorded step. Got {found}.")
+    return found
+
+
+def _check_whole(spec: ProbeSpec) -> None:
+    for name in ("folds", "controls", "permutations", "seed", "bootstraps"):
+        if not isinstance(getattr(spec, name), Integral):
+            raise InputError(f"{name} must be a whole number. Got {getattr(spec, name)!r}.")

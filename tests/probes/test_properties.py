@@ -41,12 +41,13 @@ def test_the_default_leaves_out_what_is_no_classification() -> None:
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        (("styl",), r"no label column 'styl'. Label columns: style \(2 values\), one \(1 values\)"),
+        (("styl",), r"no label column 'styl'. Label columns: style \(2 values\), one \(1 values\), size \(40 values\)"),
+        (("size",), r"'size' has 40 different numbers in 40 samples.*outcrop.probes.regress\(ds, \['size'\]\)"),
         (("one",), r"'one' has one class \('1'\) in 40 samples"),
     ],
 )
 def test_what_cannot_be_probed_is_named(properties: tuple[str, ...], message: str) -> None:
-    labels = pd.DataFrame({"style": [0, 1] * 20, "one": 1})
+    labels = pd.DataFrame({"style": [0, 1] * 20, "one": 1, "size": np.arange(40) / 7})
     with pytest.raises(InputError, match=message):
         choose_targets(labels, properties=properties, group_by=())
 

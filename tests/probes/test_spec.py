@@ -1,5 +1,6 @@
 """A specification is parsed on entry."""
 
+import numpy as np
 import pytest
 
 from outcrop.data.errors import InputError
@@ -17,6 +18,12 @@ from outcrop.probes.spec import ProbeSpec
         ({"seed": -1}, "seed must not be negative"),
         ({"controls": 0}, "controls must be at least 1"),
         ({"permutations": -1}, r"permutations must not be negative \(0: no p-values\). Got -1"),
+        ({"folds": 3.5}, "folds must be a whole number. Got 3.5"),
+        ({"permutations": 2.5}, "permutations must be a whole number. Got 2.5"),
+        ({"strengths": ("a",)}, r"strengths must be positive and finite. Got \('a',\)"),
+        ({"strengths": 5}, r"strengths must be a sequence. Got 5; write \(5,\)"),
+        ({"steps": 0}, r"steps must be a sequence. Got 0; write \(0,\)"),
+        ({"steps": ("a",)}, r"steps must be whole numbers.* Got \('a',\)"),
         ({"group_by": "seed"}, r"group_by must be a sequence of names, not one string. Got 'seed'"),
     ],
 )
@@ -25,5 +32,7 @@ def test_values_that_make_no_sense_are_refused(arguments: dict[str, object], mes
         ProbeSpec(**arguments)
 
 
-def test_lists_become_tuples() -> None:
-    assert ProbeSpec(properties=["style"]).properties == ("style",)
+def test_lists_become_tuples_that_name_each_once() -> None:
+    spec = ProbeSpec(properties=["style", "style"], steps=np.array([2, 0, 2]))
+    assert spec.properties == ("style",)
+    assert spec.steps == (2, 0)

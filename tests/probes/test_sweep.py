@@ -160,7 +160,7 @@ def test_requests_that_cannot_be_met_say_why(recording, changes: dict[str, objec
 def test_activations_that_are_not_finite_are_named(recording, bad: float) -> None:
     recording.arrays["mid", 1][7, 0, 0] = bad
     with pytest.raises(
-        DataError, match=r"site 'mid' at step 1 are NaN or infinite in 1 of 240 .*first: 0000000000000007"
+        DataError, match=r"site 'mid' at step 1 are NaN or infinite in 1 of 240 .*first: 0000000000000007\), in 1 of 12"
     ):
         probe(recording, spec=ProbeSpec(group_by=("template",), sites=("mid",), steps=(1,)))
 
