@@ -23,7 +23,7 @@ FORMAT = 1
 FRAME, SCORES, PROVENANCE = "effects.parquet", "scores.safetensors", "effects.json"
 
 COLUMNS = (
-    "property", "cell", "intervention", "site", "window", "dose", "half", "control", "role", "depth", "n",
+    "property", "cell", "intervention", "site", "window", "dose", "half", "control", "role", "depth", "taken", "n",
     "effect", "low", "high", "necessity", "necessity_low", "necessity_high",
     "donor", "donor_low", "donor_high", "receiver", "receiver_low", "receiver_high",
     "neither", "neither_low", "neither_high",
@@ -32,7 +32,8 @@ COLUMNS = (
 """``effect``: how far the pictures went from B to A, 0 to 1, what luck gives taken off (is the intervention
 *sufficient* to carry the property over?). ``necessity``: how far they went away from B, wherever to (was what was there
 before needed?). ``donor``, ``receiver``, ``neither``: shares of the ``n`` pairs that can be read. ``over_control``: the
-effect less that of the cell's controls, on the same pairs: the kind of control of which least is left; NaN without."""
+effect less that of the cell's controls, on the same pairs: the kind of control of which least is left; NaN without.
+``taken``: the sites at which a random-site control acts; ``site`` is the one that it stands for."""
 
 
 LEAST_PAIRS = 10

@@ -79,6 +79,7 @@ def cell_table(outcomes: Outcomes) -> pd.DataFrame:
     cells.insert(0, "cell", np.arange(len(cells)))
     for name, empty in (("role", ""), ("depth", np.nan)):
         cells[name] = [known[name].get(site, empty) for site in cells["site"]]
+    cells["taken"] = [cell.taken for cell in outcomes.record.cells]
     return cells
 
 

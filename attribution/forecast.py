@@ -41,9 +41,11 @@ class StudyForecast:
     def to_text(self) -> str:
         left = self.seconds * (1 - self.done / self.batches)
         return (
-            f"{self.pairs} pairs x {self.cells} cells: {self.images} pictures in {self.batches} batches"
+            f"{self.pairs} pairs x {self.cells} cells: {self.images} pictures, and {2 * self.pairs} of donors and "
+            f"receivers: {self.images + 2 * self.pairs} in {self.batches} batches"
             f"{f', {self.done} of them done' if self.done else ''}\n"
-            f"network: {self.passes} rows x steps ({self.full_passes} with a whole pipeline call for every picture)\n"
+            f"network: {self.passes} rows x steps (a row is one picture in a batch, and runs once a step; "
+            f"{self.full_passes} with a whole pipeline call for every picture)\n"
             f"time: about {left / 60:.0f} min, from a trial of {TRIAL_ROWS} rows at most\n"
             f"on disk: {self.disk_bytes / 1e6:.0f} MB of pictures, {self.free / 1e9:.1f} GB free"
         )

@@ -68,6 +68,13 @@ class CellInfo(Record):
     control: str = "none"
     interventions: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def taken(self) -> str | None:
+        """Where a random-site control acts; ``site`` is the one that it stands for. None for all other cells."""
+        if self.control != "random-site":
+            return None
+        return "+".join(dict.fromkeys(str(site) for one in self.interventions for site in one["sites"])) or None
+
 
 class StudyRecord(Record):
     """Everything about a study but its pictures. ``spec`` is the resolved specification, ``identity`` its hash."""

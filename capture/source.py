@@ -162,6 +162,8 @@ class DiffusersSource:
         }
         if "use_resolution_binning" in self._accepted:
             arguments["use_resolution_binning"] = False  # the size is the one that was asked for, or the model's own
+        if "clean_caption" in self._accepted:
+            arguments["clean_caption"] = _cleans_captions()  # said outright, diffusers need not warn at every call
         optional = {"guidance_scale"}
         taken = {name: value for name, value in arguments.items() if name in self._accepted or name not in optional}
         with seeded_by(samples, device=self.device):
@@ -210,6 +212,15 @@ class DiffusersSource:
                 f"{near_misses(prompt, names) if names else ''}"
             )
         return int(names[prompt])
+
+
+def _cleans_captions() -> bool:
+    """Whether diffusers can rewrite prompts as it would by default (it needs two packages): what it does in either
+    case, and so the pictures, stay the same.
+    """
+    from diffusers.utils import is_bs4_available, is_ftfy_available
+
+    return bool(is_bs4_available() and is_ftfy_available())
 
 
 class _ReachedError(Exception):

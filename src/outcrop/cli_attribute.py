@@ -118,7 +118,7 @@ def attribute(
             found = {"distances": found, "effects": json.loads(effects.frame.to_json(orient="records"))}
         click.echo(json.dumps(found))
         return
-    click.echo(table.dropna(axis=1, how="all").to_string(index=False, float_format="{:.2f}".format))
+    click.echo(table.dropna(axis=1, how="all").to_string(index=False, na_rep="", float_format="{:.2f}".format))
     click.echo(
         "\nPixels only: 0 to the donor is the donor's picture, 0 to the receiver the receiver's; medians over pairs, "
         f"as shares of the distance between the two.\n{out}: {len(table)} cells{told}"

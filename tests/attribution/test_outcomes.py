@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outcrop.attribution.effects import cell_table
 from outcrop.attribution.outcomes import COLUMNS, CellInfo, Outcomes, SiteInfo, StudyRecord, load_outcomes
+from outcrop.attribution.summary import distance_table
 from outcrop.data.errors import DataError
 
 CELLS = (
@@ -66,3 +68,17 @@ def test_a_folder_without_a_finished_study_is_told(study: Outcomes, tmp_path: Pa
     (tmp_path / "outcomes.json").write_text(json.dumps(fields | {"version": 9}))
     with pytest.raises(DataError, match="must be of format"):
         load_outcomes(tmp_path)
+
+
+def test_a_random_site_control_says_where_it_acts() -> None:
+    elsewhere = ({"kind": "activation-patch", "sites": ["up_blocks.1"]},)
+    moved = CELLS[0].model_copy(update={"control": "random-site", "interventions": elsewhere})
+    assert [cell.taken for cell in (*CELLS, moved)] == [None, None, "up_blocks.1"]
+    record = StudyRecord(model="outcrop:unet", steps=4, cells=(*CELLS, moved))
+    pairs = pd.DataFrame({"b_seed": [5]}, index=pd.RangeIndex(1, name="pair"))
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 5, 3), np.uint8)
+    study = Outcomes(record, pairs, pictures[:3], pictures[3:4], pictures[4:])
+    told = distance_table(study)
+    assert told["taken"].dropna().to_dict() == {2: "up_blocks.1"}
+    assert list(told["site"]) == ["mid_block", "up_blocks.1", "mid_block"]
+    assert cell_table(study)["taken"].dropna().to_dict() == {2: "up_blocks.1"}

@@ -90,6 +90,9 @@ def test_the_command_forecasts_runs_and_tells_how_far_pictures_moved(
     assert (expected["cells"], expected["images"], expected["done"]) == (12, 36, 0)
     assert expected["passes"] < expected["full_passes"]
     assert not (tmp_path / "study").exists()
+    told = run(*asked[:-1], "--dry-run")[1]
+    assert "36 pictures, and 6 of donors and receivers: 42 in" in told  # as the progress counts them
+    assert "a row is one picture in a batch" in told
     code, out, err = run(*asked)
     assert code == 0
     assert "attribute: 42 of 42 pictures" in err

@@ -1,5 +1,6 @@
 """Whole pipelines of the smallest size, captured end to end from a local folder."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -362,3 +363,23 @@ def test_a_site_that_cannot_be_reduced_as_asked_is_named(folder: Callable[[str],
             parse_spec(fields | {"height": 16, "width": 16, "sites": ["blocks"]}, where="the test"), tmp_path / "ds"
         )
     assert not (tmp_path / "ds").exists()
+
+
+def test_prompts_are_read_as_by_default_and_without_a_warning_at_every_call(folder: Callable[[str], Path]) -> None:
+    said: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    diffusers_log = logging.getLogger("diffusers")
+    source = open_source(str(folder("pixart")))
+    sample = Sample("0" * 16, "a Disc &amp; a star ", 3)
+    diffusers_log.addHandler(listener)
+    try:
+        ours = source.generate([sample], steps=2, guidance=3.0, height=16, width=16)
+    finally:
+        diffusers_log.removeHandler(listener)
+    assert [text for text in said if "caption" in text or "ftfy" in text] == []
+    made = diffusers.PixArtAlphaPipeline.from_pretrained(folder("pixart"))(
+        sample.prompt, height=16, width=16, num_inference_steps=2, guidance_scale=3.0, output_type="np",
+        use_resolution_binning=False, generator=torch.Generator().manual_seed(3),
+    )  # fmt: skip
+    np.testing.assert_array_equal(ours, (made.images * 255).round().astype(np.uint8))
