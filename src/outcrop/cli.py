@@ -240,6 +240,7 @@ def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> Non
     import outcrop as oc
     from outcrop.data.places import absolute
     from outcrop.data.store import is_remote, local_path
+    from outcrop.probes.destination import check_destination
 
     opened = chosen_scheduler(flags)
     spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
@@ -247,6 +248,8 @@ def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> Non
         raise click.UsageError("Give --out: the table of a data set behind a URL goes to a folder of this machine.")
     ds = oc.open_dataset(absolute(dataset) if opened else dataset)
     target = out or local_path(dataset) / "probes"
+    if told := check_destination(target, ds, spec):
+        click.echo(told, err=True)
     with plain_warnings(), progress("probe", "cells") as update:
         if opened:
             from outcrop.cluster.sweeps import probe_on
@@ -261,7 +264,9 @@ def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> Non
         click.echo(table.best().to_json(orient="records"))
         return
     click.echo(table.to_text())
-    click.echo(f"\nTable, weights and provenance: {target}\nFigures: {', '.join(str(path) for path in figures)}")
+    names = ", ".join(dict.fromkeys(path.stem for path in figures))
+    kinds = ", ".join(dict.fromkeys(path.suffix.removeprefix(".") for path in figures))
+    click.echo(f"\nTable, weights and provenance: {target}\nFigures ({kinds}) in {target / 'figures'}: {names}")
 
 
 @commands.command()
