@@ -62,6 +62,8 @@ def alignment_matrix(
     >>> alignment_matrix([x], [2 * x[:, ::-1] + 1]).round(6).tolist()
     [[1.0]]
     """
+    if neighbours < 1:
+        raise InputError(f"neighbours must be at least 1. Got {neighbours}.")
     others = first if second is None else second
     count = _check(
         chain(first, () if second is None else second), neighbours=neighbours if measure == "mutual-knn" else 0

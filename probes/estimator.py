@@ -1,10 +1,12 @@
 """The probe as a scikit-learn classifier."""
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -42,6 +44,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         """Fit to features (n, d) and labels (n,). Raises ``ValueError`` for fewer than two classes."""
         if not self.C > 0:
             raise ValueError(f"C must be positive. Got {self.C!r}.")
+        if self.max_iter < 1 or self.tol <= 0:
+            raise ValueError(f"max_iter must be at least 1, and tol above 0. Got {self.max_iter} and {self.tol}.")
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -57,6 +61,12 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         if len(self.classes_) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         self.coef_, self.intercept_ = coef, intercept
+        if fitted.iterations >= self.max_iter:
+            warnings.warn(
+                f"LinearProbe stopped after max_iter={self.max_iter} steps, before tol={self.tol} was met.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         self.gap_, self.n_iter_ = float(fitted.gap[0, 0]), max(fitted.iterations, 1)
         return self
 

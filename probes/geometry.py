@@ -47,8 +47,12 @@ def mean_directions(features: NDArray[np.floating], codes: IntArray, *, classes:
     Row k of ``coef`` (k, d) is the mean of class k less the mean of the class means; scores x @ coef.T + intercept
     are highest for the nearest mean (nearest centroid; mass-mean direction of Marks and Tegmark 2023,
     arXiv:2310.06824). It ignores how features vary within classes, and cannot overfit in their correlations.
-    Raises :class:`InputError` for a class without rows.
+    Raises :class:`InputError` for a class without rows, and for values that are not finite.
     """
+    if not np.issubdtype(np.asarray(codes).dtype, np.integer):
+        raise InputError("codes must be the classes as numbers from 0: pandas.factorize(labels, sort=True)[0].")
+    if not np.isfinite(features).all():
+        raise InputError("Features hold values that are NaN or infinite. Leave their rows out.")
     counts = np.bincount(codes, minlength=classes)
     if (counts == 0).any():
         raise InputError(f"Class {int(np.argmin(counts))} has no rows: it has no mean. Leave it out.")

@@ -145,3 +145,9 @@ def test_with_more_samples_what_is_shared_stays_and_what_is_not_falls() -> None:
     assert (debiased["low"] <= debiased["alignment"]).all()
     with pytest.raises(InputError, match=r"at most the 400 samples there are. Got \(500,\)"):
         alignment_by_size(x, y, [500])
+
+
+def test_no_neighbours_are_refused() -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(InputError, match=r"neighbours must be at least 1\. Got 0"):
+        alignment_matrix([x, x], measure="mutual-knn", neighbours=0)

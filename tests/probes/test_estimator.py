@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,3 +43,13 @@ def test_more_features_than_samples() -> None:
 def test_a_strength_that_is_not_positive_is_refused() -> None:
     with pytest.raises(ValueError, match=r"C must be positive. Got 0"):
         LinearProbe(C=0).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_search_that_was_cut_short_is_told_and_settings_without_sense_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((60, 8)), rng.integers(3, size=60)
+    with pytest.warns(ConvergenceWarning, match="stopped after max_iter=1 steps"):
+        LinearProbe(C=100, max_iter=1).fit(x, y)
+    for settings in ({"max_iter": 0}, {"tol": -1.0}):
+        with pytest.raises(ValueError, match="max_iter must be at least 1, and tol above 0"):
+            LinearProbe(**settings).fit(x, y)

@@ -22,6 +22,11 @@ def test_mean_directions_name_the_nearest_class_mean() -> None:
     np.testing.assert_allclose(weights.coef.sum(0), 0, atol=1e-12)
     with pytest.raises(InputError, match="Class 4 has no rows"):
         mean_directions(x, codes, classes=5)
+    codes = np.arange(6) % 2
+    with pytest.raises(InputError, match="NaN or infinite"):
+        mean_directions(np.full((6, 2), np.nan), codes, classes=2)
+    with pytest.raises(InputError, match="numbers from 0"):
+        mean_directions(np.ones((6, 2)), codes.astype(str), classes=2)
 
 
 def test_angles_are_scipys_between_centred_directions() -> None:
