@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, ValidationError, model_serializer
 
 from outcrop.attribution.cells import Cell, Grid
 from outcrop.attribution.controls import Controls
@@ -37,6 +37,13 @@ class PairPlan(Record):
     share_seed: bool | None = None
     seed: int = Field(default=0, ge=0)
     first_seed: int = Field(default=0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_default(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = inner(
+            self
+        )  # a study that asks for no donors is the one that it was before they could be
+        return {name: value for name, value in fields.items() if name != "donor" or value}
 
 
 class Side(Record):

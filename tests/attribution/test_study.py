@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outcrop.attribution.study import parse_study
+from outcrop.attribution.study import PairPlan, parse_study
 from outcrop.data.errors import InputError
 
 STEERING = {"kind": "steering", "sites": ["mid_block"], "direction": [1.0, 2.0]}
@@ -44,3 +44,8 @@ def test_a_misspelt_key_is_told_beside_what_is_missing() -> None:
         parse_study({"model": "outcrop:unet", "cels": [{"intervention": ABLATION}]}, where="study.yaml")
     assert "cells: is missing" in str(raised.value)
     assert "cels: there is no such key. Did you mean 'cells'" in str(raised.value)
+
+
+def test_a_plan_without_wanted_donors_is_stored_as_it_was_before_there_were_any() -> None:
+    assert "donor" not in PairPlan(count=3).model_dump(mode="json")
+    assert PairPlan(donor={"style": "neon"}).model_dump(mode="json")["donor"] == {"style": "neon"}
