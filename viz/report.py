@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from outcrop.data.errors import InputError, StorageError
+from outcrop.data.errors import ConflictError, InputError, StorageError
 from outcrop.viz import labels, report_effects, report_tables, sentences
 from outcrop.viz.embedding.atlas import Atlas
 from outcrop.viz.exhibit import Exhibit
@@ -19,6 +19,9 @@ from outcrop.viz.page import as_json, page_assets, read_template
 from outcrop.viz.page_data import page_data
 from outcrop.viz.report_effects import HasEffects, HasStudy
 from outcrop.viz.served import ServedSet
+
+MARKS = (b'<meta name="generator" content="Outcrop">', b"can be read from the generator</h1>")
+"""What tells a report from another page; the second also those of earlier versions."""
 
 
 def write_report(
@@ -37,7 +40,8 @@ def write_report(
 
     The answer stands first, then the data set, figures, heatmaps whose cells open, example images of ``ds`` with their
     prompts, the best sites, methods, caveats and provenance. Everything that comes from data is escaped. Raises
-    ``InputError`` for a table without the needed columns and ``StorageError`` when the file cannot be written.
+    ``InputError`` for a table without the needed columns and a name that does not end in .html, ``ConflictError`` where
+    another file of that name is there, and ``StorageError`` when the file cannot be written.
     """
     return write_exhibits([Exhibit(ds, table, effects, study, atlas)], out)
 
@@ -45,6 +49,7 @@ def write_report(
 def write_exhibits(exhibits: Sequence[Exhibit], out: str | Path) -> Path:
     """:func:`write_report` for several data sets, side by side."""
     path = Path(out)
+    check_page(path)
     page = render_exhibits(exhibits)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -59,6 +64,17 @@ def write_exhibits(exhibits: Sequence[Exhibit], out: str | Path) -> Path:
             "Choose a file in a folder that can be written and has space left."
         ) from error
     return path
+
+
+def check_page(path: Path) -> None:
+    """Raises ``InputError`` for a name that is no page's, and ``ConflictError`` for a file that is no report."""
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(f"expected a page to write, report.html for example; got {path}.")
+    if not path.exists():
+        return
+    held = path.read_bytes() if path.is_file() else b""
+    if not any(mark in held for mark in MARKS):
+        raise ConflictError(f"{path} is there, and no report of Outcrop. Choose another name, or move it away.")
 
 
 def render_report(ds: HasSamples, table: HasFrame | pd.DataFrame) -> str:
@@ -82,9 +98,10 @@ def render_served(sets: Sequence[ServedSet]) -> str:
 def _render(exhibits: Sequence[Exhibit], data: list[dict[str, Any]], *, sheets: list[str], served: bool) -> str:
     if not exhibits:
         raise InputError("expected at least one data set to report on; got none.")
+    titles = _titles(exhibits)
     sections = [
-        _section(exhibit) | {"shown": _shown(exhibit, len(known["samples"]["ids"]), served=served)}
-        for exhibit, known in zip(exhibits, data, strict=True)
+        _section(exhibit) | {"title": title, "shown": _shown(exhibit, len(known["samples"]["ids"]), served=served)}
+        for exhibit, known, title in zip(exhibits, data, titles, strict=True)
     ]
     names = list(dict.fromkeys(grid.name for exhibit in exhibits for grid in exhibit.grids))
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -99,6 +116,19 @@ def _render(exhibits: Sequence[Exhibit], data: list[dict[str, Any]], *, sheets: 
         step_name=labels.STEP_NAMES[exhibits[0].grids[0].axis.kind],
         headings=labels,
     )
+
+
+def _titles(exhibits: Sequence[Exhibit]) -> list[str]:
+    """A title for each that no other has. Raises ``InputError`` for a data set that is given twice."""
+    known = [str(exhibit.ds.uuid) for exhibit in exhibits]
+    if len(set(known)) < len(known):
+        twice = next(exhibit for exhibit, uuid in zip(exhibits, known, strict=True) if known.count(uuid) > 1)
+        raise InputError(f"expected different data sets; {twice.title} is given twice.")
+    titles = [exhibit.title for exhibit in exhibits]
+    return [
+        title if titles.count(title) == 1 else f"{title}, {getattr(exhibit.ds, 'location', number)}"
+        for number, (title, exhibit) in enumerate(zip(titles, exhibits, strict=True), start=1)
+    ]
 
 
 def _shown(exhibit: Exhibit, count: int, *, served: bool) -> str:
@@ -138,7 +168,8 @@ def _section(exhibit: Exhibit) -> dict[str, Any]:
 
 def _effects_section(exhibit: Exhibit, effects: HasEffects) -> dict[str, Any]:
     return {
-        "causes": report_effects.causes(effects),
+        "causes": report_effects.causes(effects, probed=[grid.name for grid in exhibit.grids]),
+        "measures": report_effects.measures(effects),
         "methods": report_effects.effect_methods(effects),
         "tables": report_effects.effect_tables(effects),
         "picture": report_effects.effects_picture(effects),

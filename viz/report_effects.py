@@ -1,6 +1,6 @@
 """What a report says and shows of the effects of interventions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.attribution.agreement import compare_with_probes
-from outcrop.attribution.effect_table import EffectTable
+from outcrop.attribution.effect_table import LEAST_PAIRS, EffectTable
 from outcrop.data.errors import InputError
 from outcrop.probes.table import ProbeTable
 from outcrop.viz import labels
@@ -132,9 +132,12 @@ def _window(text: str) -> tuple[int, int]:
     return first, -last
 
 
-def causes(table: HasEffects) -> list[Cause]:
-    """For each property the cell of largest effect, or that none is shown to have one."""
+def causes(table: HasEffects, *, probed: Collection[str] = ()) -> list[Cause]:
+    """For each property the cell of largest effect, or that none is shown to have one; only for those ``probed``, where
+    any of them was read.
+    """
     frame = read_effects(table)
+    frame = frame[frame["property"].isin(list(probed))] if frame["property"].isin(list(probed)).any() else frame
     names = row_names(frame)
     interval = labels.interval_name(float(table.provenance["confidence"]))
     found = []
@@ -142,19 +145,36 @@ def causes(table: HasEffects) -> list[Cause]:
         own = frame[frame["property"] == name]
         row = own.loc[own["effect"].idxmax()]
         title, place = labels.property_title(str(name)), names[int(row["cell"])]
-        shown = row["low"] > 0 and not row["q_value"] > LARGEST_Q
-        claim = (
-            f"{title} is caused most at {labels.unbroken(place)}, steps {row['window'].replace('-', '–')}."
-            if shown
-            else f"{title} is not shown to be caused anywhere: even the strongest effect may be none."
-        )
+        if row["n"] < LEAST_PAIRS:
+            claim = f"What causes {title.lower()} cannot be told from so few pairs."
+        elif row["low"] > 0 and not row["q_value"] > LARGEST_Q:
+            claim = f"{title} is caused most at {labels.unbroken(place)}, steps {row['window'].replace('-', '–')}."
+        else:
+            claim = f"{title} is not shown to be caused anywhere: even the strongest effect may be none."
         figures = (
             f"Effect {number(float(row['effect']))}, {interval} {number(float(row['low']))} to "
-            f"{number(float(row['high']))}, over {int(row['n'])} pairs; the largest of {own['cell'].nunique()} cells, "
-            "hence optimistic."
+            f"{number(float(row['high']))}, q {number(float(row['q_value']))}, over {int(row['n'])} pairs; the largest "
+            f"of {own['cell'].nunique()} cells, hence optimistic."
         )
         found.append(Cause(title, claim, figures))
     return found
+
+
+MEASURES = {
+    "structure": "light and dark in their places (SSIM)",
+    "keypoints": "telling corners and spots (SIFT)",
+    "colours": "the colours of the whole picture (a histogram)",
+    "texture": "its grain (local binary patterns)",
+    "place": "where what differs from the background lies",
+}
+"""What the descriptors of pictures measure, in plain words."""
+
+
+def measures(table: HasEffects) -> list[str]:
+    """A sentence on what was measured in the pictures beside the labels."""
+    read = [name for name in MEASURES if name in set(read_effects(table)["property"])]
+    told = "; ".join(f"{labels.property_title(name)}: {MEASURES[name]}" for name in read)
+    return [f"Measured in the pictures, without any label: {told}."] if read else []
 
 
 def effect_methods(table: HasEffects) -> list[str]:

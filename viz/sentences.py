@@ -52,7 +52,7 @@ def _context(grid: PropertyGrid, low: float) -> str:
     cells = int(np.isfinite(grid.values).sum())
     rivals = int(np.sum(np.where(np.isfinite(grid.values), grid.values, -np.inf) >= low)) - 1
     if rivals == 0:
-        text = f"It stands out: none of the other {cells - 1} cells reaches this interval."
+        text = f"None of the other {cells - 1} cells has an accuracy within its interval."
     else:
         verb = "reaches" if rivals == 1 else "reach"
         text = (

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outcrop.data.errors import InputError, StorageError
+from outcrop.data.errors import ConflictError, InputError, StorageError
+from outcrop.viz.exhibit import Exhibit
 from outcrop.viz.gallery import choose_examples, gallery
-from outcrop.viz.report import render_report, write_report
+from outcrop.viz.report import render_exhibits, render_report, write_report
 
 Make = Callable[..., Any]
 HOSTILE = """<script>alert("x")</script> & 'a' {style} {{{{ 7 * 7 }}}}"""
@@ -141,6 +143,30 @@ def test_errors(make_frame: Make, make_dataset: Make, tmp_path: Path) -> None:
         write_report(make_dataset(), frame, tmp_path / "file" / "report.html")
     with pytest.raises(InputError, match="missing: accuracy"):
         write_report(make_dataset(), frame.drop(columns="accuracy"), tmp_path / "report.html")
+
+
+def test_only_a_report_is_written_over(make_frame: Make, make_dataset: Make, tmp_path: Path) -> None:
+    frame, ds = make_frame(("a.0", "a.1"), steps=2, properties=("style",)), make_dataset()
+    page, other, record = (tmp_path / name for name in ("report.html", "other.html", "dataset.json"))
+    for path in (other, record):
+        path.write_text("mine")
+    write_report(ds, frame, write_report(ds, frame, page))
+    with pytest.raises(ConflictError, match=r"other\.html is there, and no report of Outcrop"):
+        write_report(ds, frame, other)
+    with pytest.raises(InputError, match="expected a page to write"):
+        write_report(ds, frame, record)
+    assert (other.read_text(), record.read_text()) == ("mine", "mine")
+
+
+def test_data_sets_of_one_name_are_told_apart_and_none_is_shown_twice(make_frame: Make, make_dataset: Make) -> None:
+    frame = make_frame(("a.0", "a.1"), steps=2, properties=("style",))
+    one = make_dataset()
+    with pytest.raises(InputError, match="is given twice"):
+        render_exhibits([Exhibit(one, frame), Exhibit(one, frame)])
+    other = dataclasses.replace(one, uuid="another")
+    titles = re.findall(r"<h3>(.*?)</h3>", render_exhibits([Exhibit(one, frame), Exhibit(other, frame)]))
+    assert titles[0] != titles[1]
+    assert len(set(titles)) == 2
 
 
 def test_a_bare_table_makes_a_report(make_frame: Make, make_dataset: Make) -> None:

@@ -24,7 +24,17 @@ def test_the_strongest_effect_is_told_and_none_where_there_is_none(make_effects:
     content, style = causes(effects)
     assert content.claim.startswith("Content is not shown to be caused anywhere")
     assert style.claim == "Style is caused most at up\N{NO-BREAK SPACE}0, steps 0–3."
-    assert style.figures.startswith("Effect .90, 95 % interval .85 to .95, over 30 pairs; the largest of 8 cells")
+    assert style.figures.startswith("Effect .90, 95 % interval .85 to .95, q .00, over 30 pairs; the largest of 8")
+    assert [cause.title for cause in causes(effects, probed=["style", "layout"])] == ["Style"]
+
+
+def test_of_few_pairs_nothing_is_concluded(make_effects: Make) -> None:
+    effects, _ = make_effects(SITES)
+    effects.frame["n"] = 4
+    assert {cause.claim for cause in causes(effects)} == {
+        "What causes content cannot be told from so few pairs.",
+        "What causes style cannot be told from so few pairs.",
+    }
 
 
 def test_an_effect_that_does_not_survive_the_correction_is_not_claimed(make_effects: Make) -> None:

@@ -22,7 +22,7 @@ def test_the_planted_cell_is_the_answer(planted: pd.DataFrame) -> None:
     assert found.decodable
     assert found.claim.replace("\N{NO-BREAK SPACE}", " ") == "Content is decodable best at mid · attn 0, noise 62."
     assert found.figures == ("Accuracy .97, 95 % interval .94–.99; chance .12, majority level .15, control task .20.")
-    assert "none of the other 175 cells" in found.context
+    assert "None of the other 175 cells" in found.context
     assert "At no step" in found.context
 
 
