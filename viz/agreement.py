@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.ranges import effect_limits, mark_cut
 
 PANEL, GAP = 2.3, 0.35  # inches
@@ -101,7 +101,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, *, least: float) -> None:
 
 def _name(axes: Axes, rows: pd.DataFrame, limits: tuple[float, float]) -> None:
     """Write the names of the noteworthy sites where they cover no mark, no other name and no edge."""
-    short = labels.short_site_names([str(site) for site in rows["site"]])
+    short = site_names.short_site_names([str(site) for site in rows["site"]])
     scale = PANEL / (limits[1] - limits[0])
     known = rows[rows["effect"].notna()]
     marks = (known[["decodable", "effect"]].to_numpy(np.float64) - limits[0]) * scale

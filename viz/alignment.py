@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels
+from outcrop.viz import labels, site_names
 from outcrop.viz.matrix import Matrix, draw_matrix
 from outcrop.viz.rows import part_boundaries
 
@@ -30,7 +30,7 @@ def plot_alignment(
         )
     if measure not in labels.MEASURES:
         raise InputError(f"measure must be one of {', '.join(labels.MEASURES)}. Got {measure!r}.")
-    rows, across = labels.short_site_names(sites), labels.short_site_names(columns)
+    rows, across = site_names.short_site_names(sites), site_names.short_site_names(columns)
     titles = (labels.SITE, labels.SITE) if others is None else (labels.FIRST_MODEL, labels.OTHER_MODEL)
     drawn = Matrix(
         matrix, [rows[site] for site in sites], [across[site] for site in columns], *titles,

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.colourbar import draw_colour_bar
 from outcrop.viz.floorplan import Block, FloorPlan, floor_plan
 from outcrop.viz.grid import PropertyGrid, Value, property_grid
@@ -64,7 +64,7 @@ def plot_architecture(
         notes = style.wrap(note, size=style.SMALL_SIZE, width=width - 0.3)
         bottom = FOOTER + 0.13 * len(notes)
         figure = Figure(figsize=(width, bottom + scale.height + HEADER))
-        names = labels.short_site_names(grids[0].sites)
+        names = site_names.short_site_names(grids[0].sites)
         for index, (grid, column) in enumerate(zip(grids, columns, strict=True)):
             left = 0.15 + index * (scale.width + GAP)
             _panel(figure, grid, column, plan, scale, box=(left, bottom, scale.width, scale.height))
@@ -125,7 +125,7 @@ def _cell(
     text = labels.number(value)
     room = width * scale.cell - style.text_width(text, size=style.TINY_SIZE) - 0.12
     if scale.named:
-        name = style.fit_text(labels.name_within(site, plan.block_at(site).name), size=style.TINY_SIZE, width=room)
+        name = style.fit_text(site_names.name_within(site, plan.block_at(site).name), size=style.TINY_SIZE, width=room)
         axes.text(x + 0.04, middle, name, fontsize=style.TINY_SIZE, color=ink, va="center_baseline", zorder=5)
         axes.text(
             x + width - 0.04, middle, text, fontsize=style.TINY_SIZE, color=ink, va="center_baseline", ha="right",

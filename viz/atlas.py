@@ -19,7 +19,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.embedding.atlas import Atlas
 
 PANEL, GAP = 1.05, 0.05  # inches
@@ -114,7 +114,7 @@ def _groups(values: pd.Series) -> list[_Group]:
 
 
 def _layout(atlas: Atlas, rows: Sequence[str], columns: Sequence[int], groups: Sequence[_Group]) -> _Layout:
-    names = labels.short_site_names(atlas.sites)
+    names = site_names.short_site_names(atlas.sites)
     widest = max(style.text_width(names[site], size=style.SMALL_SIZE) for site in rows)
     left = EDGE + min(widest, WIDEST_NAME) + 0.1
     width = max(LEAST_WIDTH, left + len(columns) * (PANEL + GAP) - GAP + RIGHT)
@@ -175,7 +175,7 @@ def _dress(axes: Axes, *, limit: float, trust: float) -> None:
 
 def _name_panels(figure: Figure, atlas: Atlas, rows: Sequence[str], columns: Sequence[int]) -> None:
     """Sites to the left of the first column, steps above the first row."""
-    names = labels.short_site_names(atlas.sites)
+    names = site_names.short_site_names(atlas.sites)
     for number, axes in enumerate(figure.axes):
         row, column = divmod(number, len(columns))
         if column == 0:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.ranges import effect_limits, mark_cut
 
 SIZE = (5.8, 2.6)  # inches
@@ -59,7 +59,7 @@ def plot_dose_response(frame: pd.DataFrame, *, site: str) -> Figure:
     colours, markers = style.property_colours(names), style.property_markers(names)
     with style.figure_style():
         figure = Figure(figsize=SIZE)
-        axes = _axes(figure, labels.short_site_names([site])[site])
+        axes = _axes(figure, site_names.short_site_names([site])[site])
         for (group, control), own in rows.groupby(["property", "control"], sort=False):
             name = str(group)
             label = labels.property_title(name) + ("" if control == "none" else f" ({str(control).replace('-', ' ')})")

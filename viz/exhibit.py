@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels
+from outcrop.viz import site_names
 from outcrop.viz.embedding.atlas import Atlas
 from outcrop.viz.grid import PropertyGrid, property_grid
 from outcrop.viz.inputs import HasFrame, HasSamples, choose_properties, read_frame
@@ -42,7 +42,7 @@ class Exhibit:
     @cached_property
     def names(self) -> dict[str, str]:
         """A short name for every site."""
-        return labels.short_site_names(self.grids[0].sites)
+        return site_names.short_site_names(self.grids[0].sites)
 
     @cached_property
     def pictures(self) -> list[Picture]:

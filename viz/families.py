@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 
 ROW = 0.2  # inches a property
 GAP = 0.42  # inches between families, beside the room that the names of places take
@@ -67,7 +67,7 @@ def plot_families(families: Mapping[str, HasLabour]) -> Figure:
 
 def _place_names(one: HasLabour) -> list[str]:
     places = [str(place) for place in one.profiles.columns]
-    names = labels.short_site_names(places)
+    names = site_names.short_site_names(places)
     return [names[place] for place in places]
 
 

@@ -12,7 +12,7 @@ from outcrop.attribution.outcomes import Outcomes, Pictures
 from outcrop.attribution.scores import PropertyScores
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 
 PICTURE, GAP, EDGE = 0.82, 0.1, 0.12  # inches
 BAR, BAR_GAP = 0.05, 0.025
@@ -103,10 +103,10 @@ def _scores(
 def _cell_names(outcomes: Outcomes, chosen: Sequence[int]) -> list[str]:
     """Site of each cell, and what tells it from others of the site: its window, its kind, its control."""
     cells = [outcomes.record.cells[number] for number in chosen]
-    short = labels.short_site_names(list(dict.fromkeys(cell.site for cell in cells)))
+    short = site_names.short_site_names(list(dict.fromkeys(cell.site for cell in cells)))
     kinds, windows = {cell.intervention for cell in cells}, {cell.window for cell in cells}
     return [
-        labels.SEPARATOR.join(
+        site_names.SEPARATOR.join(
             [
                 short[cell.site],
                 *([cell.intervention] if len(kinds) > 1 else []),
@@ -137,7 +137,7 @@ def _layout(names: Sequence[str], properties: int, *, pairs: int, part: bool) ->
 def _name_lines(name: str) -> list[str]:
     """At most three lines of a name."""
     wrapped = style.wrap(name, size=style.TINY_SIZE, width=PICTURE)
-    lines = [line.removesuffix(labels.SEPARATOR.rstrip()) for line in wrapped]
+    lines = [line.removesuffix(site_names.SEPARATOR.rstrip()) for line in wrapped]
     return [style.fit_text(line, size=style.TINY_SIZE, width=PICTURE + GAP / 2) for line in lines[:3]]
 
 

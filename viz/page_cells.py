@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcrop.viz import labels
+from outcrop.viz import labels, site_names
 from outcrop.viz.grid import Array, PropertyGrid
 
 DIGITS = 4
@@ -22,7 +22,7 @@ def cell_data(
     return {
         "sites": list(grids[0].sites),
         "names": [names[site] for site in grids[0].sites],
-        "groups": [labels.site_group(site) for site in grids[0].sites],
+        "groups": [site_names.site_group(site) for site in grids[0].sites],
         "steps": list(labels.step_ticks(axis)),
         "stepIndices": list(axis.steps),
         "stepWord": labels.STEP_WORDS[axis.kind],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.grid import PropertyGrid, StepAxis, property_grid
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
@@ -68,7 +68,7 @@ def _columns(axis: StepAxis, step: int | None) -> list[tuple[str, int]]:
 
 def _panels(grid: PropertyGrid, count: int, *, key: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """Panels one below the other, with room for the key above and the names of sites below."""
-    names = labels.short_site_names(grid.sites)
+    names = site_names.short_site_names(grid.sites)
     longest = max(style.text_width(name, size=style.SMALL_SIZE) for name in names.values())
     width = float(np.clip(2.2 + 0.34 * len(grid.sites), 7.0, 10.5))
     key_rows = -(-len(key) // _key_columns(key, width=width - 0.8))
@@ -122,7 +122,7 @@ def _dress(axes: Axes, grids: Sequence[PropertyGrid], stage: str, column: int) -
     title = labels.step_name(grids[0].axis, column)
     title = f"{stage}: {title}" if stage else title
     axes.set_title(title, loc="left", fontsize=style.TEXT_SIZE, fontweight="bold", pad=15)
-    groups = [labels.site_group(site) for site in sites]
+    groups = [site_names.site_group(site) for site in sites]
     for i in range(1, len(sites)):
         if groups[i] != groups[i - 1]:
             axes.axvline(i - 0.5, color=style.RULE, linewidth=0.8, zorder=1)
@@ -130,7 +130,7 @@ def _dress(axes: Axes, grids: Sequence[PropertyGrid], stage: str, column: int) -
 
 def _name_sites(panels: Sequence[Axes], sites: Sequence[str]) -> None:
     """Names of sites under the last panel, names of the parts of the network above every panel."""
-    names = labels.short_site_names(sites)
+    names = site_names.short_site_names(sites)
     last = panels[-1]
     inches = last.get_position().width * last.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
     shown = style.thin(len(sites), room=int(inches / (style.SMALL_SIZE * 1.35 / 72)))
@@ -138,7 +138,7 @@ def _name_sites(panels: Sequence[Axes], sites: Sequence[str]) -> None:
         axes.set_xticks(shown)
         axes.tick_params(axis="x", labelbottom=axes is last)
         position = 0
-        for group, members in groupby(sites, key=labels.site_group):
+        for group, members in groupby(sites, key=site_names.site_group):
             count = len(list(members))
             axes.text(
                 position + (count - 1) / 2, 1.02, group, transform=axes.get_xaxis_transform(), ha="center", va="bottom",

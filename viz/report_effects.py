@@ -12,7 +12,7 @@ from outcrop.attribution.agreement import compare_with_probes
 from outcrop.attribution.effect_table import LEAST_PAIRS, EffectTable
 from outcrop.data.errors import InputError
 from outcrop.probes.table import ProbeTable
-from outcrop.viz import labels
+from outcrop.viz import labels, site_names
 from outcrop.viz.agreement import plot_agreement
 from outcrop.viz.effects import plot_effects
 from outcrop.viz.inputs import HasFrame
@@ -76,7 +76,7 @@ def read_effects(table: HasEffects) -> pd.DataFrame:
 def row_names(frame: pd.DataFrame) -> dict[int, str]:
     """A name for every cell: its site, and what else is needed to tell it from others in the same window."""
     cells = frame.drop_duplicates("cell").set_index("cell")
-    short = labels.short_site_names(list(dict.fromkeys(cells["site"])))
+    short = site_names.short_site_names(list(dict.fromkeys(cells["site"])))
     kinds = cells["intervention"].nunique() > 1
     names = {}
     for cell, row in cells.iterrows():
@@ -98,7 +98,7 @@ def effect_data(table: HasEffects) -> dict[str, Any]:
     return {
         "names": rows,
         "sites": [sites[name] for name in rows],
-        "groups": [labels.site_group(sites[name]) for name in rows],
+        "groups": [site_names.site_group(sites[name]) for name in rows],
         "windows": [window.replace("-", "–") for window in windows],
         "interval": labels.interval_name(float(table.provenance["confidence"])),
         "properties": [
@@ -264,7 +264,7 @@ def comparison(probes: HasFrame | pd.DataFrame, table: HasEffects, sites: Sequen
 
 def agreement_rows(frame: pd.DataFrame) -> tuple[tuple[str, str, str, str, str, str], ...]:
     """The ``frame`` of an agreement as text, a row a mark."""
-    short = labels.short_site_names([str(site) for site in frame["site"].unique()])
+    short = site_names.short_site_names([str(site) for site in frame["site"].unique()])
     return tuple(
         (
             str(row["property"]), short[str(row["site"])], str(row["site"]),

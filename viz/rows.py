@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from matplotlib.axes import Axes
 
-from outcrop.viz import labels, style
+from outcrop.viz import site_names, style
 
 NARROW = 0.13  # inches; rows that are lower get smaller type
 
@@ -38,16 +38,16 @@ class Rows:
 
 def part_boundaries(sites: Sequence[str]) -> list[float]:
     """Where, between two rows, one part of the network ends and the next begins."""
-    parts = [labels.site_group(site) for site in sites]
+    parts = [site_names.site_group(site) for site in sites]
     return [i + 0.5 for i, (a, b) in enumerate(pairwise(parts)) if a != b]
 
 
 def measure_rows(sites: Sequence[str], *, height: float) -> Rows:
     """Names for ``sites`` as rows of ``height`` inches."""
-    parts = {labels.site_group(site) for site in sites}
+    parts = {site_names.site_group(site) for site in sites}
     part_width = max(style.text_width(part, size=style.TEXT_SIZE, bold=True) for part in parts)
     size = style.SMALL_SIZE if height > NARROW else style.TINY_SIZE
-    return Rows(tuple(sites), labels.short_site_names(sites), size, part_width)
+    return Rows(tuple(sites), site_names.short_site_names(sites), size, part_width)
 
 
 def draw_rows(axes: Axes, rows: Rows, *, width: float, height: float) -> None:
@@ -57,7 +57,7 @@ def draw_rows(axes: Axes, rows: Rows, *, width: float, height: float) -> None:
     axes.tick_params(axis="y", length=0, pad=3)
     bracket = -(rows.left - 0.12 - rows.part_width - 0.08) / width
     position = 0
-    for part, members in groupby(rows.sites, key=labels.site_group):
+    for part, members in groupby(rows.sites, key=site_names.site_group):
         count = len(list(members))
         if part:
             ends = (position - 0.35, position + count - 0.65)

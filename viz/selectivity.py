@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.colourbar import draw_unit_scale
 from outcrop.viz.grid import step_axis
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
@@ -79,7 +79,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, *, intervals: bool) -> None:
         x, y, c=rows["depth"].to_numpy(np.float64), cmap=style.COLOUR_MAP, vmin=0, vmax=1, s=14, linewidths=0.3,
         edgecolors="white", zorder=3, label="cells",
     )  # fmt: skip
-    short = labels.short_site_names([str(site) for site in rows["site"].unique()])
+    short = site_names.short_site_names([str(site) for site in rows["site"].unique()])
     best = rows.sort_values("selectivity", ascending=False, kind="stable").drop_duplicates("site").head(NAMED)
     _name(axes, best, short)
 

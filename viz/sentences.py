@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from outcrop.viz import labels
+from outcrop.viz import labels, site_names
 from outcrop.viz.grid import PropertyGrid
 from outcrop.viz.labels import number
 
@@ -81,7 +81,7 @@ def _spread(grid: PropertyGrid) -> str:
 
 def reading_guide(grid: PropertyGrid, names: dict[str, str]) -> list[str]:
     """The words that a reader new to the subject needs for this table, each explained once."""
-    used = {word for name in names.values() for part in name.split(labels.SEPARATOR) for word in part.split()}
+    used = {word for name in names.values() for part in name.split(site_names.SEPARATOR) for word in part.split()}
     parts = [f"{word} is {meaning}" for word, meaning in labels.GLOSSARY.items() if word in used]
     guide = [
         "A probe is a simple classifier that sees only what one place in the network (a site) puts out at one step, "

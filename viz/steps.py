@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels, style
+from outcrop.viz import labels, site_names, style
 from outcrop.viz.grid import PropertyGrid, property_grid
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
@@ -30,7 +30,7 @@ def plot_steps(
     """
     frame = read_frame(table)
     grids = [property_grid(frame, name) for name in choose_properties(frame, properties)]
-    names = labels.short_site_names(grids[0].sites)
+    names = site_names.short_site_names(grids[0].sites)
     roles = {str(site): str(role) for site, role in zip(frame["site"], frame["role"], strict=True)}
     chosen = [_chosen_rows(grid, roles, sites) for grid in grids]
     groups = sorted({roles[grid.sites[row]] for grid, rows in zip(grids, chosen, strict=True) for row in rows})

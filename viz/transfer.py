@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError
-from outcrop.viz import labels
+from outcrop.viz import labels, site_names
 from outcrop.viz.matrix import Matrix, draw_matrix
 
 COLUMNS = ("site", "step", "tested_site", "tested_step", "accuracy")
@@ -43,7 +43,7 @@ def _square(frame: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, int]]]:
 
 def _names(cells: list[tuple[str, int]]) -> list[str]:
     """Site and step of each cell, less what all of them share."""
-    short = labels.short_site_names(list(dict.fromkeys(site for site, _ in cells)))
+    short = site_names.short_site_names(list(dict.fromkeys(site for site, _ in cells)))
     if len({site for site, _ in cells}) == 1:
         return [f"step {step}" for _, step in cells]
     if len({step for _, step in cells}) == 1:

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from outcrop.data.errors import InputError
 from outcrop.viz.grid import property_grid
 from outcrop.viz.heatmap import plot_heatmap
-from outcrop.viz.labels import short_site_names
+from outcrop.viz.site_names import short_site_names
 from outcrop.viz.style import figure_style
 
 Make = Callable[..., pd.DataFrame]

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 
 from outcrop.viz.grid import property_grid
-from outcrop.viz.labels import short_site_names
 from outcrop.viz.page_cells import MOST_EXAMPLES, cell_data, example_data
+from outcrop.viz.site_names import short_site_names
 
 Make = Callable[..., Any]
 

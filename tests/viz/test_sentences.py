@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from outcrop.viz.grid import property_grid
-from outcrop.viz.labels import short_site_names
 from outcrop.viz.sentences import answer, caveats, heatmap_alt, methods, reading_guide
+from outcrop.viz.site_names import short_site_names
 
 
 @pytest.fixture
