@@ -8,11 +8,10 @@ from outcrop.viz.labels import (
     enumerate_words,
     number,
     property_title,
-    short_site_names,
-    site_group,
     step_name,
     step_ticks,
 )
+from outcrop.viz.site_names import short_site_names, site_group
 
 INNER = ("attn1", "attn2", "ff", "norm1", "attn1.to_q", "attn2.to_v", "ff.net.0.proj")
 UNET = [
