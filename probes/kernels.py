@@ -211,7 +211,25 @@ def directions(
                 if inverses[at, f, t] > 0:
                     left = -shares[at] - inverses[at, f, t] * _dot(turns[at, f, first:end], own)
                     _add(own, left, moves[at, f, first:end])
+            _level(own, gradient[f, first:end])
             slopes[f, t] = _dot(gradient[f, first:end], own)
+
+
+@compiled
+def _level(own: FloatArray, gradient: FloatArray) -> None:
+    """Take off what the intercepts (k, r + 1)[:, -1] of the classes that are there, those with a gradient, share.
+
+    It tells no class from another, and no penalty holds it: in a few rows that are fitted it would grow until the
+    logits had no digit left for what tells them apart.
+    """
+    shared, there, last = 0.0, 0, own.shape[1] - 1
+    for c in range(own.shape[0]):
+        if gradient[c, last] != 0:
+            shared += own[c, last]
+            there += 1
+    for c in range(own.shape[0]):
+        if gradient[c, last] != 0:
+            own[c, last] -= own.dtype.type(shared / there)
 
 
 @compiled_sum

@@ -20,7 +20,7 @@ from outcrop.probes.path import Path
 from outcrop.probes.permutation import permutation_hits, permutation_p_value
 from outcrop.probes.problems import Problems, Scalar, pose
 from outcrop.probes.properties import IntArray, Target
-from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_codes, probabilities
+from outcrop.probes.softmax import Float64Array, FloatArray, TaskStack, predict_codes, probabilities, share
 from outcrop.probes.splits import Fold, Splits
 from outcrop.probes.strengths import Choice, Raw, batch_of_designs, choose_strengths
 
@@ -146,7 +146,7 @@ class _OutOfFold:
             _by_sample(_control_codes(designs, tested, controls, strengths), tested, result=self.predicted[draw])
         for number, (target, codes) in enumerate(self.permuted):
             self.hits[number] += permutation_hits(designs, tested, target, codes)
-        return np.asarray(fitted.gap / fitted.objective)
+        return np.asarray(share(fitted.gap, fitted.objective))
 
 
 def _fit_all(features: FloatArray, tasks: TaskStack, choice: Choice) -> tuple[tuple[LinearWeights, ...], Float64Array]:
@@ -155,7 +155,7 @@ def _fit_all(features: FloatArray, tasks: TaskStack, choice: Choice) -> tuple[tu
     rotations, designs = rotated_designs(features, np.ones((1, len(features)), dtype=np.bool_))
     problems = pose(designs, tasks, strengths=strengths[None])
     fitted = minimise(problems, _start(problems, rotations, choice.near[:1]), rule=FIT_RULE)
-    return _raw_weights(fitted.solution[0], rotations[0], tasks), fitted.gap / fitted.objective
+    return _raw_weights(fitted.solution[0], rotations[0], tasks), share(fitted.gap, fitted.objective)
 
 
 def _start(problems: Problems, rotations: Sequence[Rotation], near: Sequence[Raw]) -> FloatArray:

@@ -48,6 +48,9 @@ class Path:
         going = np.ones(ridge.shape, dtype=np.bool_) if wanted is None else wanted
         coefficients = self._combination(problems, going)
         start, logits = (self._combined(past, coefficients) for past in (self._solutions, self._logits))
+        shared = (problems.shared(start[:, :, -1]) * going[:, problems.tasks.owner]).astype(start.dtype)
+        start[:, :, -1] -= shared
+        logits -= shared[:, :, None]
         if np.abs(coefficients).max() > FAR or problems.barrier.any():
             logits = problems.logits(start)
         found = minimise(problems, start, rule=rule, logits=logits, open_problems=going)

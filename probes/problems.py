@@ -84,15 +84,19 @@ class Problems:
     def start_at_frequencies(self) -> FloatArray:
         """Zero weights (f, c, r + 1), and intercepts that give each class its frequency.
 
-        Those of the classes that are there have mean 0: what all share tells none from another, and a path would
-        multiply it until no digit of the logits is left.
+        Those of the classes that are there have mean 0.
         """
         counts, coordinates = self.tasks.counts(self.designs.rows, self.weights > 0), self.designs.coordinates
         start = np.zeros((*counts.shape, coordinates.shape[1]), dtype=coordinates.dtype)
-        logs, there = np.log(np.maximum(counts, 1)), counts > 0
-        mean = self.tasks.sums(logs) / np.maximum(self.tasks.sums(there.astype(np.float64)), 1)
-        start[:, :, -1] = np.where(there, logs - mean[:, self.tasks.owner], 0)
+        logs = np.log(np.maximum(counts, 1))
+        start[:, :, -1] = logs - self.shared(logs)
         return start
+
+    def shared(self, intercepts: FloatArray) -> Float64Array:
+        """The mean of ``intercepts`` (f, c) over the classes of a task that the rows have, (f, c); 0 at the others."""
+        there = (self.barrier == 0).astype(np.float64)
+        mean = self.tasks.sums(there * intercepts) / np.maximum(self.tasks.sums(there), 1)
+        return np.asarray(there * mean[:, self.tasks.owner])
 
 
 def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> Problems:

@@ -128,3 +128,8 @@ def probabilities(logits: FloatArray, tasks: TaskStack) -> FloatArray:
         powers = np.exp(own - own.max(2, keepdims=True))
         np.divide(powers, powers.sum(2, keepdims=True), out=part)
     return result
+
+
+def share(part: Float64Array, whole: Float64Array) -> Float64Array:
+    """``part`` over ``whole``, 0 where that is 0 (rows of one class have no loss)."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -10,7 +10,7 @@ from outcrop.probes.lbfgs import Rule
 from outcrop.probes.path import Path
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
-from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, exponentials, predict_codes
+from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, exponentials, predict_codes, share
 from outcrop.probes.splits import InnerFold, Splits
 
 Raw = tuple[FloatArray, FloatArray]
@@ -214,7 +214,7 @@ class _Path:
         logits = solved.solution @ self.held.coordinates + problems.barrier[:, :, None]
         right = (predict_codes(logits, problems.tasks) == self.codes) & self.known
         losses = np.minimum(exponentials(logits, problems.tasks, self.labels)[2], SCORED_LOSS) * self.known
-        unfitted = solved.objective / self.entropy
+        unfitted = share(solved.objective, self.entropy)
         for f, users in enumerate(self.users):
             for side, (own, validated) in enumerate(users):
                 found.parts[self.first + f, side] = right[f][:, validated].sum(1)

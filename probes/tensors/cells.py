@@ -12,15 +12,14 @@ from torch import Tensor
 
 from outcrop.probes.dependence import shared_variance
 from outcrop.probes.logistic import CONTROL_RULE, EASINGS, FIT_RULE, CellFit, LinearWeights, measure_all
-from outcrop.probes.online import code_length
+from outcrop.probes.online import CODE_RULE, code_length
 from outcrop.probes.permutation import permutation_p_value
 from outcrop.probes.properties import IntArray, Target
 from outcrop.probes.softmax import Float64Array
 from outcrop.probes.splits import Splits
-from outcrop.probes.strengths import PATH_RULE
 from outcrop.probes.tensors.designs import Cells
 from outcrop.probes.tensors.permutation import permutation_hits
-from outcrop.probes.tensors.problems import Tasks, softmax
+from outcrop.probes.tensors.problems import Tasks, share, softmax
 from outcrop.probes.tensors.search import Path, minimise
 from outcrop.probes.tensors.strengths import Choice, choose_strengths
 
@@ -75,7 +74,7 @@ class _OutOfFold:
         logits = self._tested(problems.logits(solved.solution))
         self.shares = [tasks.unpadded(own) for own in logits.softmax(2).cpu().numpy()]
         self.predicted = logits.argmax(2).cpu().numpy()
-        self.gaps = (solved.gap / solved.objective).unflatten(0, (cells.shape[0], -1)).cpu().numpy()
+        self.gaps = share(solved.gap, solved.objective).unflatten(0, (cells.shape[0], -1)).cpu().numpy()
 
     def control_codes(self, draws: Sequence[Tasks]) -> IntArray:
         """Codes (z, t, draws, n) by control tasks at the strengths of their properties."""
@@ -120,7 +119,7 @@ def _code_lengths(cells: Cells, tasks: Tasks, portions: IntArray | None, rising:
     even = 1 / torch.tensor(tasks.stack.sizes, device=cells.device, dtype=torch.float64)[:, None]
     lengths = []
     for strength in rising:
-        solved = path.advance(float(strength), rule=PATH_RULE)
+        solved = path.advance(float(strength), rule=CODE_RULE)
         losses = softmax(path.problems.logits(solved.solution), path.problems.codes)[0].double()
         own = (1 - spread) * (-losses).exp().unflatten(0, (z, -1)) + spread * even
         lengths.append(torch.where(counted, -own.log2(), 0).sum(3).cpu().numpy())
@@ -137,4 +136,4 @@ def _fit_all(cells: Cells, tasks: Tasks, choice: Choice) -> tuple[list[tuple[Lin
     for coefs, intercepts in cells.raw_weights(rows[0], solved.solution):
         own = zip(coefs, intercepts, tasks.stack.sizes, strict=True)
         weights.append(tuple(LinearWeights(c[:k], i[:k] - i[:k].mean()) for c, i, k in own))
-    return weights, (solved.gap / solved.objective)[:, None].cpu().numpy()
+    return weights, share(solved.gap, solved.objective)[:, None].cpu().numpy()

@@ -120,6 +120,11 @@ def dot(first: Tensor, second: Tensor) -> Tensor:
     return (first * second).sum((2, 3), dtype=torch.float64)
 
 
+def share(part: Tensor, whole: Tensor) -> Tensor:
+    """``part`` over ``whole``, 0 where that is 0: see :func:`outcrop.probes.softmax.share`."""
+    return torch.where(whole > 0, part / whole, 0)
+
+
 def like(values: Tensor, tensor: Tensor) -> Tensor:
     """(b, t) as (b, t, 1, 1)."""
     return values.to(tensor.dtype)[..., None, None]

@@ -85,6 +85,9 @@ class Search:
         result = self.guess(result) * like(self.scale, result)
         for (move, turn, inverse), share in zip(self.pairs, reversed(shares), strict=True):
             result += like(share - inverse * dot(turn, result), move) * move
+        there = self.gradient[..., -1] != 0  # as in outcrop.probes.kernels, intercepts move against each other alone
+        shared = (result[..., -1] * there).sum(2, keepdim=True) / there.sum(2, keepdim=True).clamp_min(1)
+        result[..., -1] -= shared * there
         return result
 
     def close(self, slope: Tensor, rule: Rule) -> None:

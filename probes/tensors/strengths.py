@@ -12,7 +12,7 @@ from outcrop.probes.softmax import BoolArray, Float64Array
 from outcrop.probes.splits import Splits
 from outcrop.probes.strengths import PATH_RULE, SCORED_LOSS, Validation, hits_apart
 from outcrop.probes.tensors.designs import Cells
-from outcrop.probes.tensors.problems import Problems, Tasks, softmax
+from outcrop.probes.tensors.problems import Problems, Tasks, share, softmax
 from outcrop.probes.tensors.search import Minimum, Path
 
 
@@ -62,7 +62,7 @@ def _validated(problems: Problems, solved: Minimum, tasks: Tasks, seen: Tensor) 
     losses = softmax(logits, problems.codes)[0].clamp_max(SCORED_LOSS) * (tasks.codes >= 0)
     right = logits.argmax(2) == tasks.codes
     sums = [torch.einsum("zptn,pun->zput", own.double().unflatten(0, (-1, len(seen))), seen) for own in (right, losses)]
-    unfitted = (solved.objective / problems.entropy).unflatten(0, (-1, len(seen)))
+    unfitted = share(solved.objective, problems.entropy).unflatten(0, (-1, len(seen)))
     return [own.cpu().numpy() for own in (*sums, unfitted)]
 
 

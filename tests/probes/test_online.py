@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
-from outcrop.probes.online import code_lengths, deal_portions
+from outcrop.probes.online import code_length, code_lengths, deal_portions
 from outcrop.probes.softmax import TaskStack
 from outcrop.probes.spec import STRENGTHS
 
@@ -61,6 +63,36 @@ def test_tasks_do_not_disturb_one_another_and_missing_labels_cost_nothing() -> N
     both = lengths(x, first, second)
     np.testing.assert_allclose(both, [lengths(x, first)[0], lengths(x, second)[0]], rtol=0.01)
     assert both[1] < 0.8
+
+
+def test_rounding_does_not_choose_the_strength() -> None:
+    """Every strength codes portions of one class alike: of equals the strongest penalty codes on."""
+    tasks, even = TaskStack(np.zeros((1, 6), dtype=np.int64), (2,)), np.array([0, 1, 1, 2, 2, 2])
+    bits = np.array([[[0.5], [3.0]], [[0.5 - 1e-6], [9.0]]])
+    assert code_length(bits, tasks, even) == pytest.approx((1 + 0.5 + 3.0) / 6)
+    assert code_length(bits - [[[0], [0]], [[0.1], [0]]], tasks, even) == pytest.approx((1 + 0.5 + 9.0) / 6)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_two_dozen_samples_cost_what_scikit_learns_optima_say(seed: int) -> None:
+    """Few rows, more features, classes that a portion lacks, weak penalties: bits of each portion at each strength."""
+    rng = np.random.default_rng(seed)
+    codes, portions = rng.permutation(np.arange(24) % 3), deal_portions(np.arange(24), seed=seed)
+    x = rng.standard_normal((24, 40)) + 2 * rng.standard_normal((3, 40))[codes] + 3
+    rows, sent = (np.stack([op(portions, number) for number in range(1, 6)]) for op in (np.less, np.equal))
+    tasks, found = TaskStack(codes[None], (3,)), np.full((len(STRENGTHS), 5, 1), np.nan)
+    for s, f in np.ndindex(len(STRENGTHS), 5):
+        seen, spread = codes[rows[f]], 1 / (rows[f].sum() + 1)
+        shares = np.zeros((sent[f].sum(), 3))
+        if len(set(seen)) == 1:
+            shares[:, seen[0]] = 1
+        else:
+            scaler = StandardScaler().fit(x[rows[f]])
+            model = LogisticRegression(C=STRENGTHS[s], tol=1e-8, max_iter=5000).fit(scaler.transform(x[rows[f]]), seen)
+            shares[:, model.classes_] = model.predict_proba(scaler.transform(x[sent[f]]))
+        own = shares[np.arange(len(shares)), codes[sent[f]]]
+        found[s, f] = -np.log2((1 - spread) * own + spread / 3).sum()
+    assert lengths(x, codes, portions=portions)[0] == pytest.approx(code_length(found, tasks, portions)[0], rel=0.02)
 
 
 def test_one_portion_is_coded_evenly() -> None:

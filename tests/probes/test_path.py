@@ -49,6 +49,22 @@ def test_a_problem_that_has_stopped_stays_where_it_is(problems: Problems) -> Non
     assert (path.solution[1] != before[1]).any()
 
 
+@pytest.mark.parametrize(("rows", "seed"), [(12, 8), (12, 18), (8, 8)])
+def test_what_intercepts_share_does_not_grow_until_no_digit_is_left(rows: int, seed: int) -> None:
+    """Nothing holds it; in a few rows that are fitted the objective once went below its minimum by it."""
+    rng, d = np.random.default_rng(seed), 12 if rows == 12 else 5
+    x = rng.standard_normal((rows, d)) * 3 + 3
+    codes = rng.permutation(np.minimum(np.arange(rows) // (rows // 3 + 1), 2))[None]
+    minima = []
+    for kind, rule in ((np.float32, Rule(1e-4)), (np.float64, Rule(1e-6))):
+        designs = rotated_designs(x.astype(kind), np.ones((1, rows), dtype=np.bool_))[1]
+        problems = pose(designs, TaskStack(codes, (3,)), strengths=np.ones((1, 1)))
+        minima.append(list(follow(problems, STRENGTHS, rule=rule)))
+        assert all(np.abs(found.solution[0, :, -1].mean()) < 50 for found in minima[-1])
+    for single, double in zip(*minima, strict=True):
+        np.testing.assert_allclose(single.objective, double.objective, rtol=3e-4)
+
+
 @pytest.mark.parametrize("strengths", [STRENGTHS, (1e-5, 1e-3, 10.0)])
 def test_few_rows_do_not_lead_astray(strengths: tuple[float, ...]) -> None:
     """Nearly equal moves get large coefficients, and a class may have no rows; what is reached is a minimum still."""

@@ -1,6 +1,7 @@
 """The strength is chosen inside the training folds, wherever on the path it predicts best."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,19 @@ def test_rows_that_are_fitted_and_no_better_predicted_end_the_path() -> None:
     choice = choose_strengths(noise, TaskStack.of([target]), splits, strengths=STRENGTHS)
     assert np.isinf(choice.losses[:, 0, -1]).all()
     assert (choice.hits[:, 0, -1] == -1).all()
+
+
+def test_rows_of_one_class_are_fitted_and_end_no_path() -> None:
+    """Few training rows may all be of one class: the others' path goes on, and no gap is NaN."""
+    x, target, splits = full_grid(nuisance=6.0, effect=1.0, seed=0)
+    alone, *others = splits.inner
+    few = replace(splits, inner=(replace(alone, train=alone.train & (target.codes == 0)), *others))
+    assert (choose_strengths(x, TaskStack.of([target]), few, strengths=STRENGTHS).strengths >= 0.1).all()
+    first, *rest = splits.folds
+    narrow = replace(splits, folds=(replace(first, train=first.train & (target.codes == 0)), *rest))
+    fit = cross_validate(x, [target], narrow, strengths=(0.1, 1000.0))
+    assert np.isfinite(fit.gap).all()
+    assert (fit.predicted[0, first.test] == 0).all()
 
 
 def test_the_loss_decides_between_strengths_of_equal_hits() -> None:

@@ -85,7 +85,7 @@ def whole_problem(n: int, d: int) -> tuple[list[np.ndarray], dict[str, Any]]:
 def test_fits_are_those_of_the_solver_on_numpy(monkeypatch: pytest.MonkeyPatch, n: int, d: int) -> None:
     """All that a cell yields, once both solve closely, so that no two strengths are as good as each other by chance."""
     for module in (strengths, logistic, online, choosing, fitting):
-        for rule in ("PATH_RULE", "FIT_RULE", "CONTROL_RULE"):
+        for rule in ("PATH_RULE", "FIT_RULE", "CONTROL_RULE", "CODE_RULE"):
             monkeypatch.setattr(module, rule, Rule(1e-6, certified=True), raising=False)
     features, settings = whole_problem(n, d)
     found = cross_validate_cells(Cells(features, DEVICE), **settings)
@@ -104,6 +104,16 @@ def test_fits_are_those_of_the_solver_on_numpy(monkeypatch: pytest.MonkeyPatch, 
             scores, others = (x @ each.coef.T + each.intercept for each in (weights, wanted))
             np.testing.assert_allclose(scores, others, atol=0.02 * np.abs(others).max())
             assert (weights.coef[:, 2] == 0).all()
+
+
+def test_training_rows_of_one_class_give_a_gap_of_0() -> None:
+    features, settings = whole_problem(60, 8)
+    first, *rest = settings["splits"].folds
+    narrow = replace(first, train=first.train & (settings["targets"][0].codes == 0))
+    settings["splits"] = replace(settings["splits"], folds=(narrow, *rest))
+    for own in cross_validate_cells(Cells(features, DEVICE), **settings):
+        assert own.gap[0, 0] == 0
+        assert np.isfinite(own.gap).all()
 
 
 def test_a_sweep_on_a_device_gives_the_same_table(recording) -> None:
