@@ -26,13 +26,22 @@ POSITIVE, COUNT = click.IntRange(min=1), click.IntRange(min=0)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
 @click.option("--recipe", type=click.Choice(NAMES), help="Put a published claim to the model; ends in a verdict.")
 @click.option(
-    "--model", "models", multiple=True, help="outcrop:unet, a diffusers folder, a hub id, or python:FILE:FUNCTION."
+    "--model",
+    "models",
+    multiple=True,
+    help="outcrop:unet (dit, gan, vae), a diffusers folder, a hub id, or python:FILE:FUNCTION (some recipes: several).",
 )
 @click.option("--kind", type=click.Choice(KINDS), help="What is done at every site (layer-swap is activation-patch).")
-@click.option("--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, skips, all.")
+@click.option(
+    "--site", "sites", multiple=True, help="Glob, role or group: blocks, attentions, skips, all (may be repeated)."
+)
 @click.option("--windows", type=POSITIVE, help="Cut the steps into so many windows, each a cell (default: 1).")
-@click.option("--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to write.")
-@click.option("--value", type=click.Choice(["zero", "mean", "noise", "resample"]), help="Of an ablation.")
+@click.option(
+    "--half", type=click.Choice(["cond", "uncond", "both"]), help="Rows of a guided batch to write (default: both)."
+)
+@click.option(
+    "--value", type=click.Choice(["zero", "mean", "noise", "resample"]), help="Of an ablation (default: mean)."
+)
 @click.option("--head", "heads", type=COUNT, multiple=True, help="Heads to patch or to scale (may be repeated).")
 @click.option("--factor", type=float, help="Of head scaling (default: 0).")
 @click.option("--pairs", type=POSITIVE, help="Pairs of a donor and a receiver (default: 60).")
@@ -46,7 +55,7 @@ POSITIVE, COUNT = click.IntRange(min=1), click.IntRange(min=0)
 @click.option("--prompts", type=click.Path(path_type=Path), help="CSV or JSONL with a column 'prompt' and labels.")
 @click.option("--seed", type=COUNT, help="The first pair's seed.")
 @click.option("--part", help="denoiser, vae (its decoder), text_encoder.")
-@click.option("--steps", type=POSITIVE, help="Denoising steps.")
+@click.option("--steps", type=POSITIVE, help="Denoising steps (default: 20).")
 @click.option("--guidance", type=float, help="Classifier-free guidance scale.")
 @click.option("--height", type=int, help="Pixels.")
 @click.option("--width", type=int, help="Pixels.")
