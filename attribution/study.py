@@ -40,9 +40,8 @@ class PairPlan(Record):
 
     @model_serializer(mode="wrap")
     def _leave_out_default(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = inner(
-            self
-        )  # a study that asks for no donors is the one that it was before they could be
+        """A study that asks for no donors is the one that it was before they could be asked for."""
+        fields: dict[str, Any] = inner(self)
         return {name: value for name, value in fields.items() if name != "donor" or value}
 
 

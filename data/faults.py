@@ -13,7 +13,7 @@ def fault_lines(problems: Sequence[Any], *, inner: Collection[str] = (), keys: I
     are, for near misses of those that there are not.
     """
     known = list(keys)
-    told = [problem for problem in problems if problem["type"] != "too_short"] or problems
+    told = [problem for problem in problems if problem["type"] != "too_short" or not _emptied(problem, problems)]
     return list(dict.fromkeys(_line(problem, inner, known) for problem in told))
 
 
@@ -21,6 +21,12 @@ def shorten(value: object, *, limit: int = 80) -> str:
     """``value`` as Python writes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _emptied(problem: Any, problems: Sequence[Any]) -> bool:
+    """Whether a list is too short only because what stands in it has faults of its own."""
+    place = problem["loc"]
+    return any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in problems)
 
 
 def _line(problem: Any, inner: Collection[str], known: Sequence[str]) -> str:

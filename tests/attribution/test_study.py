@@ -49,3 +49,11 @@ def test_a_misspelt_key_is_told_beside_what_is_missing() -> None:
 def test_a_plan_without_wanted_donors_is_stored_as_it_was_before_there_were_any() -> None:
     assert "donor" not in PairPlan(count=3).model_dump(mode="json")
     assert PairPlan(donor={"style": "neon"}).model_dump(mode="json")["donor"] == {"style": "neon"}
+
+
+def test_an_empty_list_is_told_beside_other_faults() -> None:
+    cells = [{"intervention": STEERING | {"dose": "abc"}}, {"intervention": ABLATION | {"sites": []}}]
+    with pytest.raises(InputError) as raised:
+        parse_study({"model": "outcrop:unet", "cells": cells}, where="study.yaml")
+    places = [line.split(":")[0].strip() for line in str(raised.value).splitlines()[1:]]
+    assert places == ["cells.0.intervention.dose", "cells.1.intervention.sites"]
