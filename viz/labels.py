@@ -70,6 +70,14 @@ MEASURES = {
     "procrustes": "Alignment of sites (Procrustes)",
     "svcca": "Alignment of sites (SVCCA)",
 }
+DESCRIPTORS = {
+    "structure": "light and dark in their places (SSIM)",
+    "keypoints": "telling corners and spots (SIFT)",
+    "colours": "the colours of the whole picture (a histogram)",
+    "texture": "its grain (local binary patterns)",
+    "place": "where what differs from the background lies",
+}
+"""What the descriptors of pictures measure, in plain words."""
 TRAINING_SAMPLES = "training samples"
 LEARNING_TITLE = "How many samples it takes"
 TRANSFER_TITLE = "Probes carried over"

@@ -39,7 +39,6 @@ def known_at_start(exhibit: Exhibit, places: NDArray[np.int64]) -> dict[str, Any
     interval = labels.interval_name(confidence_of(exhibit.table))
     cells = cell_data(exhibit.frame, exhibit.grids, exhibit.names, interval=interval)
     return cells | {
-        "title": exhibit.title,
         "samples": sample_data(exhibit.ds, places),
         "effects": None if exhibit.effects is None else report_effects.effect_data(exhibit.effects),
     }

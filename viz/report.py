@@ -107,7 +107,7 @@ def _render(exhibits: Sequence[Exhibit], data: list[dict[str, Any]], *, sheets: 
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return template.from_string(read_template("report.html")).render(
         assets=page_assets(served=served),
-        data=as_json({"sets": data}),
+        data=as_json({"sets": [known | {"title": title} for known, title in zip(data, titles, strict=True)]}),
         sheets=sheets,
         listed=labels.enumerate_words([name.replace("_", " ") for name in names]),
         properties=[(name, labels.property_title(name)) for name in names],
@@ -145,7 +145,6 @@ def _section(exhibit: Exhibit) -> dict[str, Any]:
     ds, frame, grids, names = exhibit.ds, exhibit.frame, exhibit.grids, exhibit.names
     made, confidence = settings(exhibit.table), confidence_of(exhibit.table)
     return {
-        "title": exhibit.title,
         "model": ds.info.model,
         "images": f"{len(ds.samples):,}",
         "answers": [sentences.answer(grid, names, confidence=confidence) for grid in grids],

@@ -160,20 +160,10 @@ def causes(table: HasEffects, *, probed: Collection[str] = ()) -> list[Cause]:
     return found
 
 
-MEASURES = {
-    "structure": "light and dark in their places (SSIM)",
-    "keypoints": "telling corners and spots (SIFT)",
-    "colours": "the colours of the whole picture (a histogram)",
-    "texture": "its grain (local binary patterns)",
-    "place": "where what differs from the background lies",
-}
-"""What the descriptors of pictures measure, in plain words."""
-
-
 def measures(table: HasEffects) -> list[str]:
     """A sentence on what was measured in the pictures beside the labels."""
-    read = [name for name in MEASURES if name in set(read_effects(table)["property"])]
-    told = "; ".join(f"{labels.property_title(name)}: {MEASURES[name]}" for name in read)
+    read = [name for name in labels.DESCRIPTORS if name in set(read_effects(table)["property"])]
+    told = "; ".join(f"{labels.property_title(name)}: {labels.DESCRIPTORS[name]}" for name in read)
     return [f"Measured in the pictures, without any label: {told}."] if read else []
 
 
