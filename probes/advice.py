@@ -33,18 +33,19 @@ def _ways(
     """Fewer folds; another grouping, with the most folds that it allows; fewer properties."""
     fewer = _most_folds(samples, targets, group_by, folds=folds - 1, seed=seed)
     if fewer:
-        yield f"use fewer folds (--folds {fewer}, folds={fewer})"
+        yield f"use fewer folds (--folds {fewer}, in Python spec=ProbeSpec(folds={fewer}))"
     for name in group_by if len(group_by) > 1 else ("seed", "prompt"):
         if name in group_by and len(group_by) == 1:
             continue
         count = _most_folds(samples, targets, (name,), folds=folds, seed=seed) if name in samples else 0
         if count > fewer:
             with_folds = "" if count == folds else f" and use --folds {count}"
-            yield f"group by {name!r} alone (--group-by {name}, group_by=({name!r},)){with_folds}"
+            in_python = f"in Python spec=ProbeSpec(group_by=({name!r},))"
+            yield f"group by {name!r} alone (--group-by {name}, {in_python}){with_folds}"
     able = [target for target in targets if _most_folds(samples, [target], group_by, folds=folds, seed=seed) == folds]
     if able and len(able) < len(targets) and _splits(samples, able, group_by, folds=folds, seed=seed):
         named = ", ".join(repr(target.name) for target in able)
-        yield f"probe {named} alone (--property, properties)"
+        yield f"probe {named} alone (--property, in Python spec=ProbeSpec(properties=...))"
 
 
 def _most_folds(

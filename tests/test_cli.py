@@ -241,5 +241,5 @@ def test_a_wrong_property_lists_the_columns_once_and_an_impossible_split_says_wh
     assert err.count("content") == 1
     code, _, err = run("probe", recorded, "--folds", 7)
     assert code == 1
-    assert "With these samples one can use fewer folds (--folds 3, folds=3).\n" in err
+    assert "With these samples one can use fewer folds (--folds 3, in Python spec=ProbeSpec(folds=3)).\n" in err
     assert run("probe", recorded, "--folds", 3)[0] == 0

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from outcrop.data.errors import InputError
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import AGREEMENT, accept, accept_frame
 from outcrop.viz.ranges import effect_limits, mark_cut
 
 PANEL, GAP = 2.3, 0.35  # inches
@@ -45,11 +45,9 @@ def plot_agreement(agreement: HasAgreement) -> Figure:
     """What a probe reads at each site (across) against what the site causes (up), with both intervals.
 
     Dotted lines: from where on a value counts. Above each panel stands the rank correlation over its sites with its
-    interval. Raises ``InputError`` for an agreement without rows.
+    interval. Raises ``InputError`` for what is no agreement, and for one without rows.
     """
-    frame = agreement.frame
-    if frame.empty:
-        raise InputError("expected an agreement of at least one property and site; got none.")
+    frame = accept_frame("plot_agreement", accept("plot_agreement", agreement, AGREEMENT), AGREEMENT)
     names = list(dict.fromkeys(frame["property"]))
     width = LEFT + len(names) * PANEL + (len(names) - 1) * GAP + RIGHT
     note = style.wrap(labels.AGREEMENT_NOTE, size=style.SMALL_SIZE, width=width - 0.24)

@@ -51,7 +51,7 @@ def plot_architecture(
     majority level, an outline the best site, grey a site that was not probed. Raises ``InputError`` for an unknown
     property, value or step.
     """
-    frame = read_frame(table)
+    frame = read_frame(table, "plot_architecture")
     grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
     columns = [grid.best[1] if step is None else grid.axis.column(step) for grid in grids]
     plan = floor_plan(grids[0].sites)

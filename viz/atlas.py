@@ -20,6 +20,7 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import ATLAS, accept, choose_names, choose_numbers
 from outcrop.viz.embedding.atlas import Atlas
 
 PANEL, GAP = 1.05, 0.05  # inches
@@ -68,9 +69,11 @@ def plot_atlas(
     spaced ones are drawn, unless ``sites`` and ``steps`` (indices) say which. Raises
     :class:`~outcrop.data.errors.InputError` for a property, site or step that the atlas does not have.
     """
-    values = atlas.property_values(property_name)
-    rows = list(sites or [atlas.sites[at] for at in style.thin(len(atlas.sites), room=MOST_SITES)])
-    wanted = list(steps or [atlas.steps[at] for at in style.thin(len(atlas.steps), room=MOST_STEPS)])
+    values = accept("plot_atlas", atlas, ATLAS).property_values(property_name)
+    thinned = [atlas.sites[at] for at in style.thin(len(atlas.sites), room=MOST_SITES)]
+    rows = choose_names(thinned if sites is None else sites, atlas.sites, what="sites", of="the atlas")
+    few = [atlas.steps[at] for at in style.thin(len(atlas.steps), room=MOST_STEPS)]
+    wanted = choose_numbers(few if steps is None else steps, atlas.steps, what="steps")
     places = {(site, step): atlas.place(site, step) for site in rows for step in wanted}
     columns = sorted(wanted, key=lambda step: places[rows[0], step][1])
     panels = {place: atlas.coordinates[place] for place in places.values()}

@@ -9,6 +9,8 @@ from matplotlib.ticker import FuncFormatter
 
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import CURVE, EFFECTS, accept_frame
+from outcrop.viz.inputs import HasFrame
 from outcrop.viz.ranges import effect_limits, mark_cut
 
 SIZE = (5.8, 2.6)  # inches
@@ -22,7 +24,7 @@ def plot_learning_curve(curve: pd.DataFrame, *, title: str = "") -> Figure:
     Band: the interval; dotted: chance; dash-dotted: the majority level. Raises ``InputError`` for missing columns and
     for a curve without points.
     """
-    _check(curve, ("samples", "accuracy", "low", "high", "chance", "majority"))
+    curve = accept_frame("plot_learning_curve", curve, CURVE)
     with style.figure_style():
         figure = Figure(figsize=SIZE)
         axes = _axes(figure, title or labels.LEARNING_TITLE)
@@ -38,14 +40,14 @@ def plot_learning_curve(curve: pd.DataFrame, *, title: str = "") -> Figure:
     return figure
 
 
-def plot_dose_response(frame: pd.DataFrame, *, site: str) -> Figure:
-    """The effect on each property over the dose of an intervention at ``site``, from an effect table's ``frame``.
+def plot_dose_response(effects: HasFrame | pd.DataFrame, *, site: str) -> Figure:
+    """The effect on each property over the dose of an intervention at ``site``, from an effect table or its ``frame``.
 
     Controls are drawn dashed, in the colour of their property. An interval that reaches far beyond all effects is cut,
     with an arrow at the edge. Raises ``InputError`` for a site with fewer than two
     doses, and for missing columns.
     """
-    _check(frame, ("property", "site", "dose", "control", "effect", "low", "high"))
+    frame = accept_frame("plot_dose_response", effects, EFFECTS, also=("dose",))
     rows = frame[(frame["site"] == site) & frame["dose"].notna()]
     if rows["dose"].nunique() < 2:
         raise InputError(
@@ -76,14 +78,6 @@ def plot_dose_response(frame: pd.DataFrame, *, site: str) -> Figure:
         if any(line.get_label() == "cut" for line in axes.lines):
             axes.text(1.05, 0, labels.CUT, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color=style.MUTED)
     return figure
-
-
-def _check(frame: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    missing = [name for name in columns if name not in frame.columns]
-    if missing or frame.empty:
-        raise InputError(
-            f"expected rows with the columns {', '.join(columns)}; missing: {', '.join(missing) or 'rows'}."
-        )
 
 
 def _axes(figure: Figure, title: str) -> Axes:

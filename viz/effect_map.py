@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
 from outcrop.viz import labels, style
+from outcrop.viz.accepts import EFFECTS, accept_frame, choose_names
 from outcrop.viz.colourbar import draw_unit_scale
+from outcrop.viz.inputs import HasFrame
 from outcrop.viz.rows import Rows, draw_rows, measure_rows, part_boundaries
 
-COLUMNS = ("property", "site", "window", "intervention", "half", "dose", "control", "depth", "effect", "low", "q_value")
+COLUMNS = ("window", "intervention", "half", "dose", "depth", "q_value")
 CELL, GAP, RIGHT = 0.42, 0.28, 0.15  # inches
 TOP, HEAD, FOOT = 0.62, 0.3, 0.62  # above everything, above and below a line of panels
 ACROSS = 4  # panels side by side
@@ -35,21 +37,18 @@ class _Grid:
 
 
 def plot_effect_map(
-    frame: pd.DataFrame, *, properties: Sequence[str] | None = None, intervention: str | None = None
+    effects: HasFrame | pd.DataFrame, *, properties: Sequence[str] | None = None, intervention: str | None = None
 ) -> Figure:
-    """Draw an effect table's ``frame``: a panel a property, rows are sites, columns windows of steps, noisy to clean.
+    """Draw an effect table or its ``frame``: a panel a property, rows are sites, columns windows of steps, noisy first.
 
     Colours run from 0 to 1. A number is bold where the effect is above 0 beyond what chance makes of so many cells
     (q at most .05); of more than 30 sites such cells have a dot instead of a number. ``intervention`` chooses one kind
     where the table has several. Controls are left out. Raises ``InputError`` for missing columns, for properties and
     kinds that are not there, and where several effects stand for one cell.
     """
-    rows = _chosen(frame, intervention)
+    rows = _chosen(accept_frame("plot_effect_map", effects, EFFECTS, also=COLUMNS), intervention)
     known = list(dict.fromkeys(map(str, rows["property"])))
-    names = known if properties is None else list(properties)
-    for name in names:
-        if name not in known:
-            raise InputError(f"The effects have no property {name!r}.{near_misses(name, known)}")
+    names = choose_names(properties, known, what="properties", of="these effects")
     first = rows.drop_duplicates("site").sort_values("depth", kind="stable", na_position="last")
     sites = [str(site) for site in first["site"]]
     windows = _in_order([str(window) for window in rows["window"].unique()])
@@ -60,10 +59,6 @@ def plot_effect_map(
 
 
 def _chosen(frame: pd.DataFrame, intervention: str | None) -> pd.DataFrame:
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing or frame.empty:
-        lacking = ", ".join(missing) or "rows"
-        raise InputError(f"expected the columns {', '.join(COLUMNS)} of an effect table; missing: {lacking}.")
     rows = frame[frame["control"] == "none"]
     kinds = [str(kind) for kind in rows["intervention"].unique()]
     if intervention is not None:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
+from outcrop.viz.accepts import EFFECTS, accept_frame
+from outcrop.viz.inputs import HasFrame
 from outcrop.viz.ranges import effect_limits, mark_cut
 from outcrop.viz.rows import Rows, draw_rows, measure_rows, part_boundaries
 
@@ -34,15 +35,15 @@ class _Table:
     controls: tuple[str, ...]
 
 
-def plot_effects(frame: pd.DataFrame, *, title: str) -> Figure:
-    """The effects of an effect table's ``frame`` (property, cell, site, window, control, effect, low, high).
+def plot_effects(effects: HasFrame | pd.DataFrame, *, title: str = "") -> Figure:
+    """The effects of an effect table, or of its ``frame`` (property, cell, site, window, control, effect, low, high).
 
     Effects whose whole interval lies above 0 (by .01 or more, as printed) are blue, others grey; controls are hollow
     and stand with the cell that they control. All panels have one scale. An interval that reaches far beyond all
-    effects is cut, with an arrow at the edge. Raises ``InputError`` for a table without rows.
+    effects is cut, with an arrow at the edge. Raises ``InputError`` for what is no such
+    table, and for one without rows.
     """
-    if frame.empty:
-        raise InputError("expected effects of at least one cell; got none.")
+    frame = accept_frame("plot_effects", effects, EFFECTS)
     names = list(dict.fromkeys(frame["property"]))
     table = _measured(frame)
     lines = -(-len(names) // ACROSS)
@@ -64,7 +65,7 @@ def plot_effects(frame: pd.DataFrame, *, title: str) -> Figure:
             axes.set_title(labels.property_title(name), loc="left", fontsize=style.TEXT_SIZE, fontweight="bold", pad=4)
             if right == 0:
                 draw_rows(axes, table.rows, width=panel[0], height=panel[1])
-        shown = style.fit_text(title, size=style.TITLE_SIZE, width=width - 0.24)
+        shown = style.fit_text(title or labels.EFFECTS_TITLE, size=style.TITLE_SIZE, width=width - 0.24)
         figure.text(0.12 / width, 1 - 0.26 / height, shown, fontsize=style.TITLE_SIZE, fontweight="bold")
         _key(figure, table.controls, at=(0.12 / width, (0.3 + 0.13 * len(note)) / height))
         for at, text in enumerate(reversed(note)):

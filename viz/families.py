@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import LABOUR, accept, refusal
 
 ROW = 0.2  # inches a property
 GAP = 0.42  # inches between families, beside the room that the names of places take
@@ -39,10 +40,14 @@ class HasLabour(Protocol):
 def plot_families(families: Mapping[str, HasLabour]) -> Figure:
     """One row per family, named by its key: its profiles as a map, and its index with the interval on a common scale.
 
-    Raises ``InputError`` for no family.
+    Raises ``InputError`` for no family, and for what is no division of labour.
     """
+    if not isinstance(families, Mapping):
+        raise refusal("plot_families", families, LABOUR)
     if not families:
-        raise InputError("expected at least one family with its division of labour; got none.")
+        raise InputError("plot_families takes at least one family with its division of labour; none came.")
+    for one in families.values():
+        accept("plot_families", one, LABOUR)
     heights = [ROW * len(one.profiles) for one in families.values()]
     below = [_room(one) for one in families.values()]
     note = style.wrap(NOTE, size=style.SMALL_SIZE, width=LEFT + MAP + BAR)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError, StorageError
+from outcrop.viz.accepts import FIGURE, accept
 from outcrop.viz.architecture import plot_architecture
 from outcrop.viz.heatmap import plot_heatmap
 from outcrop.viz.inputs import HasFrame, read_frame
@@ -35,6 +36,8 @@ def render_figure(fig: Figure, *, kind: Kind, dpi: int = DPI) -> bytes:
 
 def save_figure(fig: Figure, stem: str | Path) -> list[Path]:
     """Write ``stem``.png (200 dpi), .svg and .pdf, creating the folder. Raises ``StorageError`` if that fails."""
+    accept("save_figure", fig, FIGURE)
+    _check_path(stem)
     return [write_figure(fig, f"{stem}.{kind}") for kind in get_args(Kind)]
 
 
@@ -43,7 +46,8 @@ def write_figure(fig: Figure, path: str | Path) -> Path:
 
     Raises ``InputError`` for an ending that is none of png, svg and pdf, ``StorageError`` where writing fails.
     """
-    path = Path(path)
+    accept("write_figure", fig, FIGURE)
+    path = _check_path(path)
     kind = figure_kind(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +58,12 @@ def write_figure(fig: Figure, path: str | Path) -> Path:
             "Choose a folder that can be written and has space left."
         ) from error
     return path
+
+
+def _check_path(path: object) -> Path:
+    if not isinstance(path, str | Path) or not str(path):
+        raise InputError(f"expected a path for the figure, as text or Path; got {path!r}.")
+    return Path(path)
 
 
 def figure_kind(path: Path) -> Kind:
@@ -70,7 +80,7 @@ def write_figures(table: HasFrame | pd.DataFrame, folder: str | Path) -> list[Pa
 
     Selectivity is left out for a table without a control task, the curves over steps for a table of one step.
     """
-    frame = read_frame(table)
+    frame, folder = read_frame(table, "write_figures"), _check_path(folder)
     figures = {
         "architecture": plot_architecture(table),
         "heatmap": plot_heatmap(table),
@@ -80,4 +90,4 @@ def write_figures(table: HasFrame | pd.DataFrame, folder: str | Path) -> list[Pa
         figures["heatmap_selectivity"] = plot_heatmap(table, value="selectivity")
     if frame["step"].nunique() > 1:
         figures["steps"] = plot_steps(table)
-    return [path for name, fig in figures.items() for path in save_figure(fig, Path(folder) / name)]
+    return [path for name, fig in figures.items() for path in save_figure(fig, folder / name)]

@@ -109,7 +109,7 @@ def property_grid(frame: pd.DataFrame, name: str, *, value: Value = "accuracy") 
 
     Raises ``InputError`` for a value that is not drawn, and for a property without a single finite value.
     """
-    if value not in INTERVALS:
+    if value not in tuple(INTERVALS):
         raise InputError(f"expected value to be one of {', '.join(INTERVALS)}; got {value!r}.")
     sites, axis = site_order(frame), step_axis(frame)
     rows = frame[frame["property"] == name]

@@ -29,7 +29,7 @@ def plot_head_map(
     :func:`outcrop.viz.heatmap.plot_heatmap`; grey where an attention has fewer heads. Raises ``InputError`` for a table
     without heads, and for a step that was not probed.
     """
-    frame = _heads(read_frame(table), step)
+    frame = _heads(read_frame(table, "plot_head_map"), step)
     grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
     grids = [replace(grid, axis=replace(grid.axis, kind="head")) for grid in grids]
     return draw_grids(grids, confidence=confidence_of(table))

@@ -54,7 +54,7 @@ def plot_heatmap(
     outline the best cell, grey the cells that were not probed. Raises ``InputError`` for an unknown property or
     value, and for a table without the needed columns.
     """
-    frame = read_frame(table)
+    frame = read_frame(table, "plot_heatmap")
     grids = [property_grid(frame, name, value=value) for name in choose_properties(frame, properties)]
     return draw_grids(grids, confidence=confidence_of(table))
 

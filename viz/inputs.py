@@ -7,12 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from outcrop.data.errors import InputError
-
-COLUMNS = (
-    "property", "site", "step", "timestep", "noise", "depth", "role", "order", "n", "classes", "groups", "group_by",
-    "accuracy", "low", "high", "chance", "majority", "control", "selectivity", "selectivity_low", "selectivity_high",
-)  # fmt: skip
-
+from outcrop.viz.accepts import PROBES, accept_frame, choose_names
 
 BASELINE = "baseline"
 """The role of what is no site of the network: the latent, the prompt, the picture, an untrained copy."""
@@ -51,29 +46,16 @@ class HasSamples(Protocol):
     def images(self, ids: Sequence[str] | None = None) -> list[Image.Image]: ...
 
 
-def read_frame(table: HasFrame | pd.DataFrame) -> pd.DataFrame:
-    """The checked frame of ``table``.
+def read_frame(table: HasFrame | pd.DataFrame, figure: str = "The page") -> pd.DataFrame:
+    """The checked frame of ``table``, for the ``figure`` of that name.
 
     Rows of baselines are left out where there are others: they have no place in the network.
     Raises ``InputError`` when the object has no frame, a column is missing, there are no rows, or a cell
     (property, site, step) occurs twice.
     """
-    frame = table if isinstance(table, pd.DataFrame) else getattr(table, "frame", None)
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError(
-            f"expected a probe table (an object with a pandas `.frame`) or a DataFrame; got {type(table).__name__}. "
-            "Pass the result of outcrop.probes.sweep.probe."
-        )
-    if "role" in frame and (frame["role"] != BASELINE).any():
+    frame = accept_frame(figure, table, PROBES)
+    if (frame["role"] != BASELINE).any():
         frame = frame[frame["role"] != BASELINE]
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing:
-        raise InputError(
-            f"expected a probe table with the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}. "
-            "Was the table written by a newer or older version? Run the probes again."
-        )
-    if frame.empty:
-        raise InputError("expected a probe table with at least one row; got none. Run the probes on at least one site.")
     twice = frame.duplicated(["property", "site", "step"])
     if twice.any():
         row = frame[twice].iloc[0]
@@ -86,20 +68,9 @@ def read_frame(table: HasFrame | pd.DataFrame) -> pd.DataFrame:
 
 def choose_properties(frame: pd.DataFrame, properties: Sequence[str] | None) -> tuple[str, ...]:
     """The properties to draw, in order of appearance unless named. Raises ``InputError`` for one that is unknown."""
-    known = tuple(str(name) for name in frame["property"].unique())
-    if properties is None:
-        return known
-    if isinstance(properties, str) or not properties:
-        raise InputError(
-            f"expected a non-empty sequence of property names; got {properties!r}. Choose from: {', '.join(known)}."
-        )
-    unknown = [name for name in properties if name not in known]
-    if unknown:
-        raise InputError(
-            f"expected properties of this table ({', '.join(known)}); got {', '.join(map(repr, unknown))}. "
-            "Probe that property first, or correct the name."
-        )
-    return tuple(properties)
+    return choose_names(
+        properties, [str(name) for name in frame["property"].unique()], what="properties", of="this table"
+    )
 
 
 def settings(table: HasFrame | pd.DataFrame) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from outcrop.attribution.effect_table import EffectTable
 from outcrop.attribution.outcomes import Outcomes, Pictures
 from outcrop.attribution.scores import PropertyScores
 from outcrop.data.errors import InputError
-from outcrop.data.patterns import near_misses
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import OUTCOMES, SCORES, accept, choose_names, choose_numbers
 
 PICTURE, GAP, EDGE = 0.82, 0.1, 0.12  # inches
 BAR, BAR_GAP = 0.05, 0.025
 NAME_LINE, LINE = 0.1, 0.13
+FIRST_PAIRS = 3
 MOST_CELLS, MOST_ACROSS = 24, 12  # of more cells, evenly spaced ones are drawn; so many pictures side by side
 
 
@@ -49,22 +50,23 @@ def plot_interventions(
     outcomes: Outcomes,
     effects: EffectTable | None = None,
     *,
-    pairs: Sequence[int] = (0, 1, 2),
+    pairs: Sequence[int] | None = None,
     cells: Sequence[int] | None = None,
     properties: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw for each of ``pairs`` the pictures of donor A, of receiver B, and of C at each of ``cells``.
+    """Draw for each of ``pairs`` (the first three) the pictures of donor A, receiver B, and C at each of ``cells``.
 
     With the study's ``effects`` a bar a property stands under each C: how far the picture went from B (empty) to A
     (full); none where A and B do not differ in the property. ``properties`` chooses among them, by default the first
     seven. Without ``cells`` those without control are drawn, of more than 24 evenly spaced ones. Raises ``InputError``
     for pairs, cells and properties that are not there, and for effects of another study.
     """
-    count = len(outcomes.record.cells)
+    count = len(accept("plot_interventions", outcomes, OUTCOMES).record.cells)
     free = [number for number, cell in enumerate(outcomes.record.cells) if cell.control == "none"]
-    chosen = [free[at] for at in style.thin(len(free), room=MOST_CELLS)] if cells is None else list(cells)
-    _check("pairs", pairs, len(outcomes.pairs))
-    _check("cells", chosen, count)
+    thinned = [free[at] for at in style.thin(len(free), room=MOST_CELLS)]
+    first = range(min(FIRST_PAIRS, len(outcomes.pairs)))
+    pairs = choose_numbers(first if pairs is None else pairs, range(len(outcomes.pairs)), what="pairs")
+    chosen = choose_numbers(thinned if cells is None else cells, range(count), what="cells")
     scores = {} if effects is None else _scores(effects, properties, shape=(count, len(outcomes.pairs)))
     names = _cell_names(outcomes, chosen)
     with style.figure_style():
@@ -81,23 +83,17 @@ def plot_interventions(
     return figure
 
 
-def _check(name: str, wanted: Sequence[int], count: int) -> None:
-    if not wanted or not all(0 <= number < count for number in wanted):
-        raise InputError(f"{name} must name at least one of 0 to {count - 1}. Got {list(wanted)}.")
-
-
 def _scores(
     effects: EffectTable, properties: Sequence[str] | None, *, shape: tuple[int, int]
 ) -> dict[str, PropertyScores]:
     """What is drawn of each picture; checked."""
-    for name in properties or ():
-        if name not in effects.scores:
-            raise InputError(f"The effects have no property {name!r}.{near_misses(name, effects.properties)}")
+    accept("plot_interventions", effects, SCORES)
+    names = choose_names(properties, effects.properties, what="properties", of="these effects")
     if any(one.toward.shape != shape for one in effects.scores.values()):
         found = next(iter(effects.scores.values())).toward.shape
         raise InputError(f"The effects must be those of the study: (cells, pairs) {shape}. Got {found}.")
-    chosen = effects.properties[: len(style.COLOURS)] if properties is None else properties
-    return {name: effects.scores[name] for name in chosen}
+    shown = names[: len(style.COLOURS)] if properties is None else names
+    return {name: effects.scores[name] for name in shown}
 
 
 def _cell_names(outcomes: Outcomes, chosen: Sequence[int]) -> list[str]:

@@ -36,7 +36,7 @@ def plot_profiles(
     control task is dashed (with a band if the table has the columns ``control_low`` and ``control_high``); chance
     and the majority level are marked on the right edge. Raises ``InputError`` for an unknown property or step.
     """
-    frame = read_frame(table)
+    frame = read_frame(table, "plot_profiles")
     every = choose_properties(frame, None)
     grids = [property_grid(frame, name) for name in choose_properties(frame, properties)]
     columns = _columns(grids[0].axis, step)

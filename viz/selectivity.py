@@ -31,7 +31,7 @@ def plot_selectivity(
     panel have their intervals. ``step`` is the index of a step; left out, all steps are drawn. Raises ``InputError``
     for an unknown property or step, and for a table without control tasks.
     """
-    frame = read_frame(table)
+    frame = read_frame(table, "plot_selectivity")
     names = choose_properties(frame, properties)
     if step is not None:
         step_axis(frame).column(step)

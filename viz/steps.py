@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from outcrop.data.errors import InputError
 from outcrop.viz import labels, site_names, style
+from outcrop.viz.accepts import choose_names
 from outcrop.viz.grid import PropertyGrid, property_grid
 from outcrop.viz.inputs import HasFrame, choose_properties, confidence_of, read_frame
 
@@ -28,7 +28,7 @@ def plot_steps(
     are intervals; chance and the majority level are horizontal lines. Raises ``InputError`` for an unknown
     property or site.
     """
-    frame = read_frame(table)
+    frame = read_frame(table, "plot_steps")
     grids = [property_grid(frame, name) for name in choose_properties(frame, properties)]
     names = site_names.short_site_names(grids[0].sites)
     roles = {str(site): str(role) for site, role in zip(frame["site"], frame["role"], strict=True)}
@@ -55,13 +55,8 @@ def plot_steps(
 def _chosen_rows(grid: PropertyGrid, roles: dict[str, str], sites: Sequence[str] | None) -> list[int]:
     """The rows of ``sites``, or of the best site of each role, the best role first."""
     if sites is not None:
-        unknown = [site for site in sites if site not in grid.sites]
-        if unknown or not sites:
-            raise InputError(
-                f"expected sites of this table; got {', '.join(map(repr, unknown)) or 'none'}. "
-                "Take them from the column `site` of the table."
-            )
-        return [grid.sites.index(site) for site in sites]
+        chosen = choose_names(sites, grid.sites, what="sites", of="this table")
+        return [grid.sites.index(site) for site in chosen]
     peaks = np.max(np.where(np.isfinite(grid.values), grid.values, -np.inf), axis=1)
     best: dict[str, int] = {}
     for row in np.argsort(-peaks, kind="stable"):

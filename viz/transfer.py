@@ -6,9 +6,8 @@ from matplotlib.figure import Figure
 
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, site_names
+from outcrop.viz.accepts import TRANSFER, accept_frame
 from outcrop.viz.matrix import Matrix, draw_matrix
-
-COLUMNS = ("site", "step", "tested_site", "tested_step", "accuracy")
 
 
 def plot_transfer(frame: pd.DataFrame, *, chance: float, title: str = "") -> Figure:
@@ -17,18 +16,20 @@ def plot_transfer(frame: pd.DataFrame, *, chance: float, title: str = "") -> Fig
     Up to 16 cells a side the numbers stand in them, bold where a probe is tested at home. Raises ``InputError`` for
     missing columns, for a frame without rows, and for one that is not a full square.
     """
-    values, cells = _square(frame)
+    values, cells = _square(accept_frame("plot_transfer", frame, TRANSFER))
+    _check_chance(chance)
     names = _names(cells)
     matrix = Matrix(values, names, names, labels.FITTED_AT, labels.TESTED_AT, low=chance, low_name=labels.CHANCE)
     return draw_matrix(matrix, title=title or labels.TRANSFER_TITLE, name="transfer")
 
 
+def _check_chance(chance: object) -> None:
+    if not isinstance(chance, int | float) or not 0 <= chance < 1:
+        raise InputError(f"chance must be the accuracy of a guess, from 0 to below 1. Got {chance!r}.")
+
+
 def _square(frame: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, int]]]:
     """Accuracies (fitted, tested) and the cells, in the order in which they were fitted."""
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing or frame.empty:
-        lacking = ", ".join(missing) or "rows"
-        raise InputError(f"expected the columns {', '.join(COLUMNS)} of a transfer matrix; missing: {lacking}.")
     fitted = [(str(site), int(step)) for site, step in zip(frame["site"], frame["step"], strict=True)]
     tested = [(str(site), int(step)) for site, step in zip(frame["tested_site"], frame["tested_step"], strict=True)]
     cells = list(dict.fromkeys(fitted))

@@ -12,6 +12,7 @@ from PIL import Image
 from outcrop.data.dataset import Dataset
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
+from outcrop.viz.accepts import DATASET, accept
 
 PICTURE, GAP, EDGE, LINE = 1.35, 0.1, 0.12, 0.13  # inches
 ROLE = "word-map"
@@ -34,9 +35,10 @@ def plot_word_maps(
     shares that were not there. Each map runs from its own least to its largest share of attention, which stand below
     it. Raises ``InputError`` for a data set without maps, and for tokens, samples, sites and steps that are not there.
     """
-    part = ds.select(None if sites is None else list(sites), role=ROLE, steps=steps, ids=[sample])
-    if not words:
-        raise InputError("words must name at least one word with the places of its tokens. Got none.")
+    part = accept("plot_word_maps", ds, DATASET).select(
+        None if sites is None else list(sites), role=ROLE, steps=steps, ids=[sample]
+    )
+    _check_words(words)
     picture = part.images([sample])[0].convert("RGB")
     maps = _maps(part, words, size=picture.size)
     note = labels.word_map_footnote(sites=len(part.sites), steps=len(part.steps))
@@ -67,6 +69,14 @@ def plot_word_maps(
             at = (EDGE / width, (0.1 + LINE * line) / height)
             figure.text(*at, text, fontsize=style.SMALL_SIZE, color=style.MUTED)
     return figure
+
+
+def _check_words(words: object) -> None:
+    if not isinstance(words, Mapping) or not words:
+        raise InputError(
+            "plot_word_maps takes words with the places of their tokens, as {'star': (3,)}, at least one; "
+            f"{words!r} came. outcrop.capture.words.word_tokens(tokenizer, prompt) tells the places."
+        )
 
 
 def _maps(

@@ -34,10 +34,12 @@ def test_every_advice_can_be_followed(seed: int) -> None:
         return
     except InputError as error:
         said = str(error)
-    fewer = [int(count) for count in re.findall(r"fewer folds \(--folds (\d)", said)]
+    fewer = [
+        int(count) for count in re.findall(r"fewer folds \(--folds (\d), in Python spec=ProbeSpec\(folds=\1\)\)", said)
+    ]
     for folds in fewer:
         assert make_splits(samples, targets, group_by=("template", "seed"), folds=folds, seed=0).folds
-    for name, folds in re.findall(r"--group-by (\w+), [^)]*\)\)(?: and use --folds (\d))?", said):
+    for name, folds in re.findall(r"--group-by (\w+), [^)]*\)\)\)(?: and use --folds (\d))?", said):
         assert make_splits(samples, targets, group_by=(name,), folds=int(folds or 5), seed=0).folds
     for name in re.findall(r"probe '(\w+)' alone", said):
         own = [target for target in targets if target.name == name]

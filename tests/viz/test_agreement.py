@@ -113,5 +113,5 @@ def test_the_key_names_only_what_occurs() -> None:
 
 def test_an_empty_agreement_is_refused() -> None:
     empty = planted()
-    with pytest.raises(InputError, match="at least one property and site"):
+    with pytest.raises(InputError, match="takes an Agreement with at least one row"):
         plot_agreement(Planted(empty.frame.iloc[:0], empty.correlations))

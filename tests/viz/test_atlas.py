@@ -124,7 +124,7 @@ def test_what_the_atlas_lacks_is_refused() -> None:
     made = make_atlas()
     with pytest.raises(InputError, match="Did you mean 'content'"):
         plot_atlas(made, "contnt")
-    with pytest.raises(InputError, match="no site 'mid'"):
+    with pytest.raises(InputError, match="sites of the atlas; got 'mid'"):
         plot_atlas(made, "content", sites=["mid"])
-    with pytest.raises(InputError, match=r"no step 5\. It has 0, 1"):
+    with pytest.raises(InputError, match=r"steps must be a list of at least one of 0, 1\. Got \[5\]"):
         plot_atlas(made, "content", steps=[5])

@@ -70,7 +70,7 @@ def test_more_than_four_properties_go_into_further_lines() -> None:
 
 def test_what_cannot_be_drawn_is_refused() -> None:
     frame = effects()
-    with pytest.raises(InputError, match="missing: q_value"):
+    with pytest.raises(InputError, match="without the column q_value came"):
         plot_effect_map(frame.drop(columns="q_value"))
     with pytest.raises(InputError, match="Did you mean 'content'"):
         plot_effect_map(frame, properties=["contents"])

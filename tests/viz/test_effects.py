@@ -84,7 +84,7 @@ def test_an_interval_that_reaches_far_is_cut_and_marked() -> None:
 
 
 def test_nothing_to_draw_is_said() -> None:
-    with pytest.raises(InputError, match="at least one cell"):
+    with pytest.raises(InputError, match="takes an EffectTable with at least one row"):
         plot_effects(effect_frame().iloc[:0], title="none")
     blank = effect_frame().assign(effect=np.nan, low=np.nan, high=np.nan)
     assert "cannot be read" in [text.get_text() for text in plot_effects(blank, title="none").axes[0].texts]

@@ -90,9 +90,9 @@ def test_of_many_cells_evenly_spaced_ones_are_drawn_in_lines_that_do_not_overlap
 
 def test_what_is_not_there_is_refused() -> None:
     study = make_study()
-    with pytest.raises(InputError, match=r"pairs must name at least one of 0 to 3. Got \[4\]"):
+    with pytest.raises(InputError, match=r"pairs must be a list of at least one of 0 to 3\. Got \[4\]"):
         plot_interventions(study, pairs=[4])
-    with pytest.raises(InputError, match=r"cells must name at least one of 0 to 3. Got \[\]"):
+    with pytest.raises(InputError, match=r"cells must be a list of at least one of 0 to 3\. Got \[\]"):
         plot_interventions(study, cells=[])
     with pytest.raises(InputError, match=r"those of the study: \(cells, pairs\) \(4, 4\). Got \(7, 4\)"):
         plot_interventions(study, make_effects(7))

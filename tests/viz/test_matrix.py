@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from outcrop.data.errors import InputError
@@ -10,13 +11,15 @@ SITES = ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0"]
 
 
 def test_values_stand_in_the_order_of_the_sites_on_a_scale_from_nothing_to_one() -> None:
-    values = np.linspace(-0.1, 1, 16).reshape(4, 4)
+    values = np.eye(4)
+    values[np.triu_indices(4, 1)] = values.T[np.triu_indices(4, 1)] = [0.8, 0.4, -0.1, 0.7, 0.2, 0.6]
+    values[2, 2] = 0  # a site that tells nothing apart
     axes = plot_alignment(values, SITES).axes[0]
     (image,) = axes.images
     assert (np.asarray(image.get_array()) == values).all()
     assert image.get_clim() == (0, 1)
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["down 0", "down 1", "mid", "up 0"]
-    assert {text.get_text() for text in axes.texts if text.get_fontweight() == "bold"} == {"−.10", ".27", ".63", "1.00"}
+    assert {text.get_text() for text in axes.texts if text.get_fontweight() == "bold"} == {"1.00", ".00"}
     assert sorted(float(line.get_ydata()[0]) for line in axes.lines[:2]) == [1.5, 2.5]  # parts of the network
     assert axes.get_title(loc="left") == "Alignment of sites (CKA)"
 
@@ -41,7 +44,22 @@ def test_many_sites_have_no_numbers_and_names_that_do_not_touch(count: int) -> N
     assert max(figure.get_size_inches()) < 9
 
 
+def test_what_are_no_alignments_is_refused() -> None:
+    for wrong in (pd.DataFrame(np.eye(4), SITES, SITES), "values", None, [["a"] * 4] * 4):
+        with pytest.raises(InputError, match=r"plot_alignment takes an array of alignments .*alignment_matrix"):
+            plot_alignment(wrong, SITES)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at most 1; got 3"):
+        plot_alignment(3 * np.eye(4), SITES)
+    lopsided = np.tril(np.ones((4, 4)))
+    with pytest.raises(InputError, match=r"same both ways.*Of two models, name the sites of both"):
+        plot_alignment(lopsided, SITES)
+    assert plot_alignment(lopsided, SITES, SITES).axes
+
+
 def test_names_that_do_not_fit_are_refused() -> None:
+    for wrong in (None, "abcd", [1, 2, 3, 4], ["mid_block"] * 4):
+        with pytest.raises(InputError, match="names of the sites, each once"):
+            plot_alignment(np.eye(4), wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"4 sites with 4; got an array of shape \(3, 4\)"):
         plot_alignment(np.ones((3, 4)), SITES)
     with pytest.raises(InputError, match="must be one of cka"):

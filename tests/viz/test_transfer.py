@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,8 +43,15 @@ def test_numbers_stand_in_the_cells_bold_at_home_unless_there_are_many() -> None
 
 def test_what_is_no_square_is_refused() -> None:
     frame, _ = matrix([("mid_block", 0), ("up_blocks.0", 1)])
-    with pytest.raises(InputError, match="missing: accuracy"):
+    with pytest.raises(InputError, match="without the column accuracy came"):
         plot_transfer(frame.drop(columns="accuracy"), chance=0.25)
     for bad in (frame.iloc[1:], pd.concat([frame, frame.iloc[:1]])):
         with pytest.raises(InputError, match="each of 2 cells tested once at each"):
             plot_transfer(bad, chance=0.25)
+
+
+@pytest.mark.parametrize("chance", [None, 1, -0.1, "half"])
+def test_a_chance_that_is_none_is_refused(chance: Any) -> None:
+    frame, _ = matrix([("mid_block", 0)])
+    with pytest.raises(InputError, match="chance must be the accuracy of a guess"):
+        plot_transfer(frame, chance=chance)

@@ -62,5 +62,5 @@ class Atlas:
     def property_values(self, name: str) -> pd.Series:
         """A label of the samples. Raises :class:`InputError`, naming near misses, for one that is not there."""
         if name not in self.label_names:
-            raise InputError(f"The atlas has no property {name!r}.{near_misses(name, self.label_names)}")
+            raise InputError(f"The atlas has no property {name!r}.{near_misses(str(name), self.label_names)}")
         return self.samples[name]

@@ -8,6 +8,7 @@ import numpy as np
 from outcrop.data.dataset import Dataset
 from outcrop.data.errors import InputError
 from outcrop.probes.features import feature_matrix
+from outcrop.viz.accepts import DATASET, accept
 from outcrop.viz.embedding.atlas import Atlas
 from outcrop.viz.embedding.cache import Panel, PanelCache, identity, panel_key
 from outcrop.viz.embedding.geometry import Float64Array, distances, principal_scores, products
@@ -37,7 +38,7 @@ def atlas(
     (14, 8, 432, 2)
     """
     spec = spec or AtlasSpec()
-    part = _part(ds, spec)
+    part = _part(accept("atlas", ds, DATASET), spec)
     axis = step_axis(part.steps.rename_axis("step").reset_index())
     sites = tuple(str(site) for site in part.sites.index)
     shape = (len(sites), len(axis.steps))
