@@ -141,7 +141,7 @@ def test_errors(make_frame: Make, make_dataset: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"file/report\.html"):
         write_report(make_dataset(), frame, tmp_path / "file" / "report.html")
-    with pytest.raises(InputError, match="missing: accuracy"):
+    with pytest.raises(InputError, match="without the column accuracy came"):
         write_report(make_dataset(), frame.drop(columns="accuracy"), tmp_path / "report.html")
 
 
