@@ -113,7 +113,7 @@ test-faults: wheel ## kill, starve and interrupt captures at every place (OUTCRO
 	OUTCROP_KILLS="$${OUTCROP_KILLS:-200}" "$(SITE)/bin/python" -P -m pytest tests/data/test_faults.py tests/data/test_object_store.py tests/capture/test_faults.py $(PYTEST_ARGS)
 
 .PHONY: test-cluster
-test-cluster: wheel ## kill workers at random, and start jobs as a batch system does
+test-cluster: wheel ## kill workers at random, cut the wire between two hosts, and start jobs as a batch system does
 	OUTCROP_CLUSTER=1 "$(SITE)/bin/python" -P -m pytest tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-hostile

@@ -14,6 +14,7 @@ from outcrop.data.dataset import Dataset
 MODEL = """
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import torch
@@ -37,6 +38,10 @@ class Generator(nn.Module):
         if self.calls == 5 and (HERE / "deadly").exists():  # one dry pass, then two batches a shard
             (HERE / "deadly").unlink()
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.calls == 3 and (HERE / "cut").exists():  # in the midst of its first shard
+            wire = (HERE / "cut").read_text()
+            if subprocess.run(["ip", "link", "set", wire, "down"], capture_output=True).returncode == 0:
+                (HERE / "cut").unlink()
         return self.layers(latents).unflatten(1, (3, 4, 4))
 
 
@@ -51,7 +56,8 @@ TEMPLATES = ["a {style} {content}", "the {content}, {style}", "{content} in {sty
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the model lies: a process that finds the file ``deadly`` there ends; ``calls`` lists who ran it."""
+    """Where the model lies. A process that finds the file ``deadly`` there ends; one on the host whose network device
+    ``cut`` names takes that down; ``calls`` lists who ran the model."""
     folder = tmp_path_factory.mktemp("model")
     (folder / "model.py").write_text(MODEL)
     return folder
