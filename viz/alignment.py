@@ -31,9 +31,11 @@ def plot_alignment(
         raise InputError(f"measure must be one of {', '.join(labels.MEASURES)}. Got {measure!r}.")
     rows, across = (site_names.short_site_names(part) for part in names)
     titles = (labels.SITE, labels.SITE) if others is None else (labels.FIRST_MODEL, labels.OTHER_MODEL)
+    parts = part_boundaries(names[0]), part_boundaries(names[1])
+    note = labels.alignment_footnote(measure, square=others is None, parts=any(parts))
     drawn = Matrix(
-        matrix, [rows[site] for site in names[0]], [across[site] for site in names[1]], *titles,
-        parts=(part_boundaries(names[0]), part_boundaries(names[1])), square=others is None,
+        matrix, [rows[site] for site in names[0]], [across[site] for site in names[1]], *titles, labels.ALIGNMENT, note,
+        parts=parts, square=others is None,
     )  # fmt: skip
     return draw_matrix(drawn, title=labels.MEASURES[measure], name="alignment")
 

@@ -16,12 +16,14 @@ from outcrop.data.patterns import near_misses
 from outcrop.viz import labels, style
 from outcrop.viz.accepts import EFFECTS, accept_frame, choose_names
 from outcrop.viz.colourbar import draw_unit_scale
+from outcrop.viz.footer import write_title
 from outcrop.viz.inputs import HasFrame
 from outcrop.viz.rows import Rows, draw_rows, measure_rows, part_boundaries
 
 COLUMNS = ("window", "intervention", "half", "dose", "depth", "q_value")
 CELL, GAP, RIGHT = 0.42, 0.28, 0.15  # inches
-TOP, HEAD, FOOT = 0.62, 0.3, 0.62  # above everything, above and below a line of panels
+LEAST_WIDTH = 3.6
+TOP, HEAD, FOOT = 0.98, 0.3, 0.62  # above everything, above and below a line of panels
 ACROSS = 4  # panels side by side
 WRITTEN = 30  # up to so many sites, the numbers stand in the cells
 LIGHT = 0.6  # from this effect on, the colour is light and the ink dark
@@ -97,7 +99,8 @@ def _grid(rows: pd.DataFrame, name: str, sites: list[str], windows: list[str]) -
 def _figure(grids: Sequence[_Grid], rows: Rows, windows: list[str], *, height: float) -> Figure:
     across = min(len(grids), ACROSS)
     panel = max(CELL * len(windows), 1.15), height * len(rows.sites)
-    width = rows.left + across * panel[0] + (across - 1) * GAP + RIGHT
+    caption = style.text_width(labels.WINDOWS, size=style.TEXT_SIZE)
+    width = max(rows.left + across * panel[0] + (across - 1) * GAP, rows.left + caption, LEAST_WIDTH) + RIGHT
     written = len(rows.sites) <= WRITTEN
     absent = any(not np.isfinite(grid.values).all() for grid in grids)
     note = style.wrap(labels.effect_footnote(written=written, absent=absent), size=style.SMALL_SIZE, width=width - 0.24)
@@ -113,9 +116,11 @@ def _figure(grids: Sequence[_Grid], rows: Rows, windows: list[str], *, height: f
         axes.set_title(labels.property_title(grid.name), loc="left", fontweight="bold", pad=5)
         if right == 0:
             draw_rows(axes, rows, width=panel[0], height=panel[1])
-            middle = (rows.left + width - RIGHT) / 2 / width
-            figure.text(middle, (bottom - 0.4) / whole, labels.WINDOWS, ha="center")
-    scale = draw_unit_scale(figure, (rows.left / width, 1 - 0.36 / whole, min(2.2, panel[0]) / width, 0.08 / whole))
+            figure.text(left / width, (bottom - 0.4) / whole, labels.WINDOWS, ha="left")
+    write_title(figure, labels.EFFECT_MAP_TITLE)
+    scale = draw_unit_scale(
+        figure, (rows.left / width, 1 - 0.72 / whole, min(2.2, width - rows.left - RIGHT) / width, 0.08 / whole)
+    )
     scale.set_title(labels.CAUSAL, loc="left", fontsize=style.SMALL_SIZE, pad=3)
     for at, text in enumerate(reversed(note)):
         figure.text(0.12 / width, (0.12 + 0.13 * at) / whole, text, fontsize=style.SMALL_SIZE, color=style.MUTED)

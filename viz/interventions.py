@@ -17,6 +17,7 @@ from outcrop.viz.accepts import OUTCOMES, SCORES, accept, choose_names, choose_n
 PICTURE, GAP, EDGE = 0.82, 0.1, 0.12  # inches
 BAR, BAR_GAP = 0.05, 0.025
 NAME_LINE, LINE = 0.1, 0.13
+KEY_LINE, KEY_MARK = 0.16, 0.42  # a line of the key; what stands beside its words
 FIRST_PAIRS = 3
 MOST_CELLS, MOST_ACROSS = 24, 12  # of more cells, evenly spaced ones are drawn; so many pictures side by side
 
@@ -32,6 +33,7 @@ class _Layout:
     lines: int
     name_height: float
     bars: float
+    key_columns: int
     notes: tuple[str, ...]
 
     @property
@@ -70,7 +72,7 @@ def plot_interventions(
     scores = {} if effects is None else _scores(effects, properties, shape=(count, len(outcomes.pairs)))
     names = _cell_names(outcomes, chosen)
     with style.figure_style():
-        layout = _layout(names, len(scores), pairs=len(pairs), part=cells is None and len(chosen) < len(free))
+        layout = _layout(names, list(scores), pairs=len(pairs), part=cells is None and len(chosen) < len(free))
         figure = Figure(figsize=(layout.width, layout.height))
         for band, pair in enumerate(pairs):
             _picture(figure, layout.box(band, -2), outcomes.donors[pair], labels.DONOR, name=f"A {pair}")
@@ -115,19 +117,37 @@ def _cell_names(outcomes: Outcomes, chosen: Sequence[int]) -> list[str]:
     ]
 
 
-def _layout(names: Sequence[str], properties: int, *, pairs: int, part: bool) -> _Layout:
+def _layout(names: Sequence[str], properties: Sequence[str], *, pairs: int, part: bool) -> _Layout:
     across = min(len(names), MOST_ACROSS)
     lines = -(-len(names) // across)
     width = max(2 * EDGE + (across + 2) * (PICTURE + GAP), 4.4)
+    key_columns = _key_columns(properties, width=width - 2 * EDGE)
+    key_lines = -(-len(properties) // key_columns)
     name_lines = max(len(_name_lines(name)) for name in names)
-    note = labels.intervention_footnote(bars=properties > 0, part=part)
+    note = labels.intervention_footnote(bars=bool(properties), part=part)
     notes = tuple(style.wrap(note, size=style.SMALL_SIZE, width=width - 2 * EDGE))
-    top = 0.42 + 0.22 * bool(properties)
+    top = 0.42 + KEY_LINE * key_lines + 0.06 * bool(key_lines)
     made = _Layout(
-        width, 0.0, top, across, lines, NAME_LINE * name_lines + 0.04, properties * (BAR + BAR_GAP) + 0.04, notes
+        width,
+        0.0,
+        top,
+        across,
+        lines,
+        NAME_LINE * name_lines + 0.04,
+        len(properties) * (BAR + BAR_GAP) + 0.04,
+        key_columns,
+        notes,
     )
     height = top + pairs * (lines * made.line_height + GAP) + LINE * len(notes) + 0.1
     return replace(made, height=height)
+
+
+def _key_columns(properties: Sequence[str], *, width: float) -> int:
+    """How many names of the key stand side by side in ``width`` inches."""
+    widest = max(
+        (style.text_width(labels.property_title(name), size=style.SMALL_SIZE) for name in properties), default=0
+    )
+    return max(1, min(len(properties), int(width / (widest + KEY_MARK))))
 
 
 def _name_lines(name: str) -> list[str]:
@@ -170,9 +190,11 @@ def _words(figure: Figure, layout: _Layout, properties: Sequence[str]) -> None:
     figure.text(at, 1 - 0.24 / layout.height, labels.INTERVENTIONS_TITLE, fontsize=style.TITLE_SIZE, fontweight="bold")
     if properties:
         colours = style.property_colours(properties)
-        marks = [Rectangle((0, 0), 1, 1, color=colour, linewidth=0) for colour in colours.values()]
+        across = layout.key_columns
+        by_line = [name for start in range(across) for name in properties[start::across]]  # a legend fills columns
+        marks = [Rectangle((0, 0), 1, 1, color=colours[name], linewidth=0) for name in by_line]
         figure.legend(
-            marks, [labels.property_title(name) for name in colours], loc="upper left", ncols=len(marks),
+            marks, [labels.property_title(name) for name in by_line], loc="upper left", ncols=across,
             bbox_to_anchor=(at, 1 - 0.34 / layout.height), borderpad=0, borderaxespad=0, handlelength=1.6,
             handleheight=0.5, columnspacing=1.2, fontsize=style.SMALL_SIZE,
         )  # fmt: skip

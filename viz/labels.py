@@ -70,6 +70,18 @@ MEASURES = {
     "procrustes": "Alignment of sites (Procrustes)",
     "svcca": "Alignment of sites (SVCCA)",
 }
+ALIGNMENT = "alignment of two sites (1: the most)"
+MEASURE_NOTES = {
+    "cka": "1: both place the samples alike, but for turning and size; about 0: they have nothing in common.",
+    "rbf-cka": "1: both place the samples alike, but for turning and size; about 0: they have nothing in common.",
+    "mutual-knn": "the share of a sample's nearest neighbours that both agree on.",
+    "rsa": "1: samples that are alike at one are alike at the other; about 0: they have nothing in common.",
+    "procrustes": "1: alike but for turning and size. Sites that have nothing in common get more than 0, too: "
+    "compare values of equally many samples only.",
+    "svcca": "1: one can be told from the other. Sites that have nothing in common get more than 0, too: compare "
+    "values of equally many samples only.",
+}
+"""What a value of each measure of alignment says, in plain words."""
 DESCRIPTORS = {
     "structure": "light and dark in their places (SSIM)",
     "keypoints": "telling corners and spots (SIFT)",
@@ -81,6 +93,20 @@ DESCRIPTORS = {
 TRAINING_SAMPLES = "training samples"
 LEARNING_TITLE = "How many samples it takes"
 TRANSFER_TITLE = "Probes carried over"
+TRANSFER_NOTE = (
+    "A row is a probe that was fitted at one place, a column where it was tested, on samples that it has not seen. "
+    "Bold: tested where it was fitted. Bright all along a row: the property is written alike there; bright on "
+    "the diagonal alone: each place writes it in its own way."
+)
+LEARNING_NOTE = (
+    "A mark: probes fitted on so many samples and tested on others; band: interval. Where the band lies above both "
+    "lines, so many samples are enough to show that the property can be decoded."
+)
+DOSE_NOTE = (
+    "How far pictures go from B (0) to A (1) in each property when so much is changed; band: interval. A property that "
+    "the dose moves leaves 0; one that goes below it moves away from A."
+)
+DOSE_CONTROLS = " Dashed: controls."
 FITTED_AT = "fitted at"
 TESTED_AT = "tested at"
 ACCURACY = "accuracy of the probe"
@@ -96,6 +122,7 @@ PROFILES_TITLE = "Along the network"
 STEPS_TITLE = "On the way from noise to image"
 ARCHITECTURE_TITLE = "In the model"
 EFFECTS_TITLE = "What is caused where"
+EFFECT_MAP_TITLE = "What is caused where and when"
 AGREEMENT_TITLE = "Decodable against causal"
 PICTURE_TITLES = (ARCHITECTURE_TITLE, HEATMAP_TITLE, PROFILES_TITLE, STEPS_TITLE)
 
@@ -164,6 +191,11 @@ def dose(value: float) -> str:
     return f"{DOSE} {value:g}"
 
 
+def dose_title(site: str) -> str:
+    """``Effect by dose at up 3``."""
+    return f"Effect by dose at {site}"
+
+
 def effects_footnote(*, cut: bool) -> str:
     """What the marks of a list of effects mean."""
     text = "0: the picture stays as B; 1: it becomes as A in this property. Line: interval."
@@ -220,6 +252,16 @@ def intervention_footnote(*, bars: bool, part: bool) -> str:
         )
         text += "where A and B do not differ, or cannot be read. "
     return text + ("Of the cells of the study, evenly spaced ones are shown." if part else "")
+
+
+def alignment_footnote(measure: str, *, square: bool, parts: bool) -> str:
+    """How a cell of an alignment matrix is read."""
+    text = f"A cell: how alike two sites represent the same samples; {MEASURE_NOTES[measure]}"
+    return (
+        text
+        + (" Diagonal: a site with itself." if square else "")
+        + (" White lines part the network." if parts else "")
+    )
 
 
 def word_map_footnote(*, sites: int, steps: int) -> str:

@@ -18,8 +18,12 @@ def plot_transfer(frame: pd.DataFrame, *, chance: float, title: str = "") -> Fig
     """
     values, cells = _square(accept_frame("plot_transfer", frame, TRANSFER))
     _check_chance(chance)
-    names = _names(cells)
-    matrix = Matrix(values, names, names, labels.FITTED_AT, labels.TESTED_AT, low=chance, low_name=labels.CHANCE)
+    names, shared = _names(cells)
+    where = f" ({shared})" if shared else ""
+    matrix = Matrix(
+        values, names, names, labels.FITTED_AT + where, labels.TESTED_AT + where, labels.ACCURACY,
+        labels.TRANSFER_NOTE, low=chance, low_name=labels.CHANCE,
+    )  # fmt: skip
     return draw_matrix(matrix, title=title or labels.TRANSFER_TITLE, name="transfer")
 
 
@@ -42,11 +46,11 @@ def _square(frame: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, int]]]:
     return values, cells
 
 
-def _names(cells: list[tuple[str, int]]) -> list[str]:
-    """Site and step of each cell, less what all of them share."""
+def _names(cells: list[tuple[str, int]]) -> tuple[list[str], str]:
+    """Site and step of each cell, less what all of them share; and that."""
     short = site_names.short_site_names(list(dict.fromkeys(site for site, _ in cells)))
     if len({site for site, _ in cells}) == 1:
-        return [f"step {step}" for _, step in cells]
+        return [f"step {step}" for _, step in cells], short[cells[0][0]]
     if len({step for _, step in cells}) == 1:
-        return [short[site] for site, _ in cells]
-    return [f"{short[site]}, step {step}" for site, step in cells]
+        return [short[site] for site, _ in cells], f"step {cells[0][1]}"
+    return [f"{short[site]}, step {step}" for site, step in cells], ""

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,7 +30,8 @@ def doses(*, site: str = "mid_block") -> pd.DataFrame:
 
 
 def test_a_learning_curve_runs_over_samples_with_its_interval_and_levels() -> None:
-    (axes,) = plot_learning_curve(CURVE).axes
+    figure = plot_learning_curve(CURVE)
+    (axes,) = figure.axes
     lines = {line.get_label(): line for line in axes.lines}
     assert list(lines["accuracy"].get_xdata()) == [20, 40, 80, 160]
     assert list(lines["accuracy"].get_ydata()) == [0.3, 0.45, 0.6, 0.8]
@@ -38,11 +41,25 @@ def test_a_learning_curve_runs_over_samples_with_its_interval_and_levels() -> No
     assert {(80, 0.5), (80, 0.7), (160, 0.75), (160, 0.85)} <= set(map(tuple, corners))
     assert axes.get_ylim() == (0, 1.02)
     assert [text.get_text() for text in axes.get_xticklabels()] == ["20", "40", "80", "160"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training samples", "accuracy")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training samples", "accuracy of the probe")
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[0] == "How many samples it takes"
+    assert "Where the band lies above both lines" in " ".join(reversed(texts))
+
+
+def test_numbers_of_samples_do_not_touch_also_where_two_are_close() -> None:
+    figure = plot_learning_curve(CURVE.assign(samples=[86, 92, 20, 170]))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    ticks = figure.axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["20", "92", "170"]
+    boxes = [tick.get_window_extent(canvas.get_renderer()) for tick in ticks]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_doses_are_in_order_and_controls_are_dashed_in_the_property_s_colour() -> None:
-    (axes,) = plot_dose_response(doses(), site="mid_block").axes
+    figure = plot_dose_response(doses(), site="mid_block")
+    (axes,) = figure.axes
     lines = {line.get_label(): line for line in axes.lines}
     own, control = lines["Content"], lines["Content (random direction)"]
     assert list(own.get_xdata()) == [1, 2, 4]
@@ -50,7 +67,9 @@ def test_doses_are_in_order_and_controls_are_dashed_in_the_property_s_colour() -
     assert np.allclose(control.get_ydata(), [0.02, 0.04, 0.08])
     assert own.get_color() == control.get_color() != lines["Style"].get_color()
     assert (own.get_linestyle(), control.get_linestyle()) == ("-", "--")
-    assert axes.get_title(loc="left") == "mid"
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[0] == "Effect by dose at mid"
+    assert "Dashed: controls." in " ".join(reversed(texts))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("dose", "effect (0: as B, 1: as A)")
 
 

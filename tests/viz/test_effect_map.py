@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from outcrop.data.errors import InputError
 from outcrop.viz.effect_map import plot_effect_map
@@ -66,6 +67,16 @@ def test_more_than_four_properties_go_into_further_lines() -> None:
     panels = [axes.get_position() for axes in figure.axes if str(axes.get_label()).startswith("effects")]
     assert len({round(box.y0, 6) for box in panels}) == 2
     assert np.isclose(panels[4].x0, panels[0].x0)
+
+
+def test_of_one_property_and_window_no_text_is_cut_off() -> None:
+    frame = effects(properties=("content",))
+    figure = plot_effect_map(frame[frame["window"] == "0-1"])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in figure.texts]
+    assert "steps of the window, noisy to clean" in [text.get_text() for text in figure.texts]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from outcrop.attribution.effect_table import EffectTable
@@ -21,12 +22,12 @@ CELLS = tuple(
 )  # fmt: skip
 
 
-def make_study(cells: tuple[CellInfo, ...] = CELLS) -> Outcomes:
-    pairs = pd.DataFrame({"b_seed": range(PAIRS)}, index=pd.RangeIndex(PAIRS, name="pair"))
-    pictures = np.random.default_rng(0).integers(0, 256, ((len(cells) + 2) * PAIRS, 6, 6, 3), np.uint8)
-    end = len(cells) * PAIRS
+def make_study(cells: tuple[CellInfo, ...] = CELLS, *, count: int = PAIRS) -> Outcomes:
+    pairs = pd.DataFrame({"b_seed": range(count)}, index=pd.RangeIndex(count, name="pair"))
+    pictures = np.random.default_rng(0).integers(0, 256, ((len(cells) + 2) * count, 6, 6, 3), np.uint8)
+    end = len(cells) * count
     record = StudyRecord(model="outcrop:unet", steps=8, cells=cells)
-    return Outcomes(record, pairs, pictures[:end], pictures[end : end + PAIRS], pictures[end + PAIRS :])
+    return Outcomes(record, pairs, pictures[:end], pictures[end : end + count], pictures[end + count :])
 
 
 def make_effects(cells: int = len(CELLS), names: tuple[str, ...] = ("content", "style")) -> EffectTable:
@@ -86,6 +87,25 @@ def test_of_many_cells_evenly_spaced_ones_are_drawn_in_lines_that_do_not_overlap
     assert not any(a.overlaps(b) for number, a in enumerate(boxes) for b in boxes[:number])
     assert all(box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1 for box in boxes)
     assert "evenly spaced" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_the_key_of_many_properties_is_read_line_by_line_and_stays_inside_of_a_narrow_figure() -> None:
+    names = tuple(f"property {k}" for k in range(7))
+    figure = plot_interventions(make_study(), make_effects(names=names), pairs=[0], cells=[0])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (key,) = figure.legends
+    boxes = {text.get_text(): text.get_window_extent(canvas.get_renderer()) for text in key.get_texts()}
+    assert max(box.x1 for box in boxes.values()) <= figure.bbox.x1
+    assert sorted(boxes, key=lambda name: (-round(boxes[name].y0), boxes[name].x0)) == [
+        f"Property {k}" for k in range(7)
+    ]
+    assert min(box.y0 for box in boxes.values()) > max(axes.title.get_window_extent().y1 for axes in figure.axes)
+
+
+def test_of_a_study_of_two_pairs_both_are_drawn() -> None:
+    figure = plot_interventions(make_study(count=2))
+    assert {axes.get_label() for axes in figure.axes if str(axes.get_label()).startswith("A")} == {"A 0", "A 1"}
 
 
 def test_what_is_not_there_is_refused() -> None:

@@ -3,8 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from outcrop.data.errors import InputError
+from outcrop.viz import labels
 from outcrop.viz.alignment import plot_alignment
 
 SITES = ["down_blocks.0", "down_blocks.1", "mid_block", "up_blocks.0"]
@@ -14,14 +16,38 @@ def test_values_stand_in_the_order_of_the_sites_on_a_scale_from_nothing_to_one()
     values = np.eye(4)
     values[np.triu_indices(4, 1)] = values.T[np.triu_indices(4, 1)] = [0.8, 0.4, -0.1, 0.7, 0.2, 0.6]
     values[2, 2] = 0  # a site that tells nothing apart
-    axes = plot_alignment(values, SITES).axes[0]
+    figure = plot_alignment(values, SITES)
+    axes = figure.axes[0]
     (image,) = axes.images
     assert (np.asarray(image.get_array()) == values).all()
     assert image.get_clim() == (0, 1)
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["down 0", "down 1", "mid", "up 0"]
     assert {text.get_text() for text in axes.texts if text.get_fontweight() == "bold"} == {"1.00", ".00"}
     assert sorted(float(line.get_ydata()[0]) for line in axes.lines[:2]) == [1.5, 2.5]  # parts of the network
-    assert axes.get_title(loc="left") == "Alignment of sites (CKA)"
+    title, caption, *note = [text.get_text() for text in figure.texts]
+    assert (title, caption) == ("Alignment of sites (CKA)", "alignment of two sites (1: the most)")
+    assert "about 0: they have nothing in common" in " ".join(reversed(note))
+    scale = next(one for one in figure.axes if one.get_label() == "scale")
+    assert [tick.get_text() for tick in scale.get_xticklabels()] == [".00", ".50", "1.00"]
+
+
+@pytest.mark.parametrize("measure", labels.MEASURES)
+def test_every_measure_says_how_it_is_read(measure: str) -> None:
+    figure = plot_alignment(np.eye(2), SITES[:2], measure=measure)
+    assert labels.MEASURE_NOTES[measure].split(";")[0] in " ".join(text.get_text() for text in figure.texts[:1:-1])
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_nothing_is_cut_off(count: int) -> None:
+    figure = plot_alignment(np.eye(count), [f"transformer_blocks.{k}" for k in range(count)])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.get_tightbbox(canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    assert box.x0 >= 0
+    assert box.y0 >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
 
 
 def test_two_models_have_names_of_their_own_and_no_diagonal() -> None:

@@ -21,12 +21,17 @@ def matrix(cells: list[tuple[str, int]]) -> tuple[pd.DataFrame, np.ndarray]:
 
 def test_rows_are_fits_columns_are_tests_and_colours_run_from_chance() -> None:
     frame, values = matrix([("mid_block", step) for step in range(3)])
-    axes = plot_transfer(frame, chance=0.25).axes[0]
+    figure = plot_transfer(frame, chance=0.25)
+    axes = figure.axes[0]
     (image,) = axes.images
     assert (np.asarray(image.get_array()) == values).all()
     assert image.get_clim() == (0.25, 1)
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["step 0", "step 1", "step 2"]
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("fitted at", "tested at")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("fitted at (mid)", "tested at (mid)")
+    assert [text.get_text() for text in figure.texts][:2] == ["Probes carried over", "accuracy of the probe"]
+    assert "each place writes it in its own way" in " ".join(text.get_text() for text in reversed(figure.texts))
+    scale = next(one for one in figure.axes if one.get_label() == "scale")
+    assert [tick.get_text() for tick in scale.get_xticklabels()] == ["chance .25", ".62", "1.00"]
 
 
 def test_numbers_stand_in_the_cells_bold_at_home_unless_there_are_many() -> None:
