@@ -26,6 +26,8 @@ def near_misses(name: str, known: Iterable[str], *, count: int = 4) -> str:
     names = list(known)
     if close := did_you_mean(name, names, count=count):
         return close
+    if len(names) < 2:
+        return f" There is only {names[0]!r}." if names else " There are none."
     listed = ", ".join(repr(known_name) for known_name in names[:count])
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return f" There are {listed}{more}."

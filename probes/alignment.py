@@ -15,6 +15,7 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import rankdata
 
 from outcrop.data.errors import InputError
+from outcrop.probes.checks import check_whole, check_wholes
 
 Float64Array = NDArray[np.float64]
 Measure = Literal["cka", "rbf-cka", "mutual-knn", "rsa", "procrustes", "svcca"]
@@ -62,8 +63,7 @@ def alignment_matrix(
     >>> alignment_matrix([x], [2 * x[:, ::-1] + 1]).round(6).tolist()
     [[1.0]]
     """
-    if neighbours < 1:
-        raise InputError(f"neighbours must be at least 1. Got {neighbours}.")
+    check_whole("neighbours", neighbours, least=1)
     others = first if second is None else second
     count = _check(
         chain(first, () if second is None else second), neighbours=neighbours if measure == "mutual-knn" else 0
@@ -97,11 +97,14 @@ def alignment_by_size(
     What is true of the sites stays as the size grows; what falls is due to few samples. Rows: ``samples``,
     ``alignment`` (mean over ``repeats`` subsets), ``low``, ``high`` (their 2.5 and 97.5 % quantiles), ``unrelated``
     (the mean with the second site's samples in a random order: what the measure gives for nothing). Raises
-    :class:`InputError` for sizes beyond n, and as :func:`alignment_matrix`.
+    :class:`InputError` for sizes beyond n or below 4, for no ``repeats``, and as :func:`alignment_matrix`.
     """
+    check_whole("repeats", repeats, least=1)
+    check_whole("seed", seed, least=0)
+    sizes = check_wholes("sizes", sizes, least=LEAST_SAMPLES)
     count = _check([first, second], neighbours=0)
-    if not sizes or max(sizes) > count:
-        raise InputError(f"sizes must be at most the {count} samples there are. Got {tuple(sizes)}.")
+    if max(sizes) > count:
+        raise InputError(f"sizes must be at most the {count} samples there are. Got {sizes}.")
     rng, rows = np.random.default_rng(seed), []
     for size in sorted(sizes):
         found = []

@@ -41,7 +41,8 @@ def compare_cells(
     over groups; ``p_value``: two-sided, from flipping the sign of whole groups' differences (the null: a group does as
     well in either cell), NaN where the grouped columns cross, as there is no one set of independent groups to flip;
     ``q_value``: Benjamini and Yekutieli's, as all rows share a cell. The cell compared with should not be chosen by
-    its accuracy in the same table. Raises :class:`InputError` for a property, site or step that is not there.
+    its accuracy in the same table. Raises :class:`InputError` for a property, site or step that is not there, and where
+    there is no other cell.
     """
     own = (frame["property"] == property_name).to_numpy()
     here = own & ((frame["site"] == site) & (frame["step"] == step)).to_numpy()
@@ -51,6 +52,8 @@ def compare_cells(
             f"{', '.join(map(repr, frame['property'].unique()))}; sites and steps stand in table.frame."
         )
     others = own & ~here
+    if not others.any():
+        raise InputError(f"The table has one cell of {property_name!r}: there is no other to compare it with.")
     known = outcomes.right[here][0] != UNLABELLED
     apart = outcomes.right[others][:, known].astype(np.float64) - outcomes.right[here][0, known]
     place = frame.loc[others, ["property", "site", "step"]].reset_index(drop=True)

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from outcrop.data.counted import counted
+
 MANY_FEATURES = 50
 """Times as many features as samples from which a warning is due."""
 
@@ -55,7 +57,7 @@ class FeatureCheck:
         )
         for cells, meaning in says:
             if cells:
-                more = f" and in {len(cells) - 1} other cells" if len(cells) > 1 else ""
+                more = f" and in {counted(len(cells) - 1, 'other cell')}" if len(cells) > 1 else ""
                 warnings.warn(f"{_capital(cells[0])}{more}: {meaning}.", DegenerateWarning, stacklevel=4)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
+from outcrop.probes.checks import check_codes, check_whole
 from outcrop.probes.properties import IntArray
 
 Float64Array = NDArray[np.float64]
@@ -51,7 +52,12 @@ class EraserFitter:
     """
 
     def __init__(self, width: int, *, classes: int) -> None:
-        """For features of ``width`` d and codes from 0 to ``classes`` - 1."""
+        """For features of ``width`` d and codes from 0 to ``classes`` - 1, two classes or more.
+
+        Raises :class:`InputError` for other numbers.
+        """
+        check_whole("width", width, least=1)
+        check_whole("classes", classes, least=2)
         self._sums = np.zeros((classes, width))
         self._products = np.zeros((width, width))
         self._counts = np.zeros(classes)
@@ -63,10 +69,12 @@ class EraserFitter:
         Raises :class:`InputError` for shapes or codes that do not fit, and values that are not finite.
         """
         classes, width = self._sums.shape
-        if features.shape != (len(codes), width) or not len(codes):
+        features, codes = np.asarray(features), np.asarray(codes)
+        if codes.ndim != 1 or features.shape != (len(codes), width) or not len(codes):
             raise InputError(
-                f"Expected features (n, {width}) and n codes. Got {features.shape} and {len(codes)} codes."
+                f"Expected features (n, {width}) and n codes. Got the shapes {features.shape} and {codes.shape}."
             )
+        check_codes(codes)
         if codes.min() < 0 or codes.max() >= classes:
             raise InputError(f"Codes must lie between 0 and {classes - 1}. Got {codes.min()} to {codes.max()}.")
         if not np.isfinite(features).all():

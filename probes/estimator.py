@@ -10,6 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from outcrop.data.errors import InputError
+from outcrop.probes.checks import check_whole, is_number
 from outcrop.probes.design import fit_rotation, stack_designs
 from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.problems import pose
@@ -41,11 +43,17 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         self.max_iter = max_iter
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit to features (n, d) and labels (n,). Raises ``ValueError`` for fewer than two classes."""
-        if not self.C > 0:
-            raise ValueError(f"C must be positive. Got {self.C!r}.")
-        if self.max_iter < 1 or self.tol <= 0:
-            raise ValueError(f"max_iter must be at least 1, and tol above 0. Got {self.max_iter} and {self.tol}.")
+        """Fit to features (n, d) and labels (n,).
+
+        Raises :class:`InputError`, a ``ValueError``, for settings that make no sense, and ``ValueError`` for fewer
+        than two classes.
+        """
+        for name in ("C", "tol"):
+            if not is_number(value := getattr(self, name)) or not value > 0:
+                raise InputError(f"{name} must be positive and finite. Got {value!r}.")
+        check_whole("max_iter", self.max_iter, least=1)
+        if not isinstance(self.standardise, bool | np.bool_):
+            raise InputError(f"standardise must be True or False. Got {self.standardise!r}.")
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -61,7 +69,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         if len(self.classes_) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         self.coef_, self.intercept_ = coef, intercept
-        if fitted.iterations >= self.max_iter:
+        if fitted.cut_short:
             warnings.warn(
                 f"LinearProbe stopped after max_iter={self.max_iter} steps, before tol={self.tol} was met.",
                 ConvergenceWarning,

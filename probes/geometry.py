@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import orth
 
 from outcrop.data.errors import InputError
+from outcrop.probes.checks import check_codes, check_whole
 from outcrop.probes.logistic import LinearWeights
 from outcrop.probes.properties import IntArray
 from outcrop.probes.table import ProbeTable, weights_key
@@ -17,6 +18,9 @@ from outcrop.probes.table import ProbeTable, weights_key
 Float64Array = NDArray[np.float64]
 
 RANDOM_DRAWS = 200
+NEGATIVE = 1e-6
+"""Variances below 0 by at most this share of the largest are rounding errors."""
+
 RANK_TOLERANCE = 1e-3
 """Directions of a probe below this share of its largest one are not counted."""
 
@@ -49,8 +53,8 @@ def mean_directions(features: NDArray[np.floating], codes: IntArray, *, classes:
     arXiv:2310.06824). It ignores how features vary within classes, and cannot overfit in their correlations.
     Raises :class:`InputError` for a class without rows, and for values that are not finite.
     """
-    if not np.issubdtype(np.asarray(codes).dtype, np.integer):
-        raise InputError("codes must be the classes as numbers from 0: pandas.factorize(labels, sort=True)[0].")
+    check_whole("classes", classes, least=1)
+    check_codes(codes)
     if not np.isfinite(features).all():
         raise InputError("Features hold values that are NaN or infinite. Leave their rows out.")
     counts = np.bincount(codes, minlength=classes)
@@ -71,8 +75,11 @@ def subspace_angles(
     """Principal angles between the spans of directions (k, d) and (m, d), each less its mean over classes.
 
     With ``covariance`` (d, d) of the features, the cosines are the correlations of the scores along the directions
-    (canonical correlations): features on different scales then do not distort them. (Björck and Golub 1973.)
+    (canonical correlations): features on different scales then do not distort them. (Björck and Golub 1973.) Raises
+    :class:`InputError` for a ``covariance`` that is none of these features.
     """
+    if covariance is not None:
+        covariance = _checked_covariance(covariance, width=first.shape[1])
     spans = [_span(rows, covariance) for rows in (first, second)]
     cosines = np.linalg.svd(spans[0].T @ spans[1], compute_uv=False)
     rng, sizes = np.random.default_rng(seed), (spans[0].shape[1], spans[1].shape[1])
@@ -89,9 +96,13 @@ def property_angles(table: ProbeTable, *, site: str, step: int, covariance: Floa
     Rows: ``first``, ``second``; ``smallest_angle``, ``mean_angle`` in degrees; ``shared``: in how many directions the
     subspaces lie closer than random ones do; ``dimensions``: the smaller one of the two; ``chance_angle``: what the
     smallest angle between random subspaces falls below in 5 % of the cases. Raises :class:`InputError` for a cell that
-    is not in the table.
+    is not in the table, for one with a single property, and for a ``covariance`` that is none of its features.
     """
     found = _weights_at(table.weights, [str(name) for name in table.frame["property"].unique()], site, step)
+    if len(found) == 1:
+        raise InputError(
+            f"Angles are between two properties. The table has only {next(iter(found))!r} there: probe another besides."
+        )
     rows = []
     for first, second in itertools.combinations(found, 2):
         angles = subspace_angles(found[first].coef, found[second].coef, covariance=covariance)
@@ -116,6 +127,21 @@ def _weights_at(
     if not found:
         raise InputError(f"The table has no probe at site {site!r}, step {step}: see the columns site and step.")
     return found
+
+
+def _checked_covariance(given: object, *, width: int) -> Float64Array:
+    covariance = np.asarray(given)
+    expected = f"covariance must be that of the features, ({width}, {width}): numpy.cov(features, rowvar=False)"
+    if covariance.shape != (width, width):
+        raise InputError(f"{expected}. Got the shape {covariance.shape}.")
+    if not np.isfinite(covariance).all():
+        raise InputError(f"{expected}. Got one with values that are NaN or infinite.")
+    variances = np.linalg.eigvalsh(covariance)
+    if not np.allclose(covariance, covariance.T) or variances[0] < -NEGATIVE * np.abs(variances).max():
+        raise InputError(f"{expected}. Got a matrix that is none: not symmetric, or with negative variances.")
+    if variances[-1] <= 0:
+        raise InputError(f"{expected}. Got one of features that do not vary.")
+    return covariance
 
 
 def _span(rows: NDArray[np.floating], covariance: Float64Array | None) -> Float64Array:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from outcrop.data.counted import counted
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import near_misses
 
@@ -128,8 +129,8 @@ def _named_column(samples: pd.DataFrame, name: str, *, folds: int) -> GroupColum
     column = _column(samples, name)
     if column.count < folds:
         raise UnsplittableError(
-            f"Samples are grouped by {name!r}, which has {column.count} distinct values; {folds} folds need at "
-            f"least {folds}."
+            f"Samples are grouped by {name!r}, which has {counted(column.count, 'distinct value')}; {folds} folds need "
+            f"at least {folds}."
         )
     return column
 
@@ -138,8 +139,8 @@ def _check_implied(columns: Sequence[GroupColumn], *, folds: int, samples: int) 
     for column in columns:
         if column.count < folds:
             raise UnsplittableError(
-                f"{samples} samples have {column.count} distinct values of {column.name!r}, which is never shared "
-                f"between training and test; {folds} folds need at least {folds}."
+                f"{samples} samples have {counted(column.count, 'distinct value')} of {column.name!r}, which is never "
+                f"shared between training and test; {folds} folds need at least {folds}."
             )
 
 

@@ -26,11 +26,24 @@ class Joined:
     """The samples of ``parts`` one after the other, with a column ``name`` that says which part each is from.
 
     Sites and steps are those that all parts have; steps count by their index. Groups of samples reach across the parts:
-    a prompt or a seed that occurs in two of them is one.
+    a prompt or a seed that occurs in two of them is one. Raises :class:`InputError` for no parts, for what is no data
+    set, and for a ``name`` that is a column of theirs.
     """
 
     name: str
     parts: Mapping[str, Recording]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"name must be that of a new sample column, as in 'guidance'. Got {self.name!r}.")
+        if not isinstance(self.parts, Mapping) or not self.parts:
+            got = "none" if isinstance(self.parts, Mapping) else type(self.parts).__name__
+            raise InputError(f"parts must be data sets by name, at least one: {{'3': ds3, '7': ds7}}. Got {got}.")
+        for key, part in self.parts.items():
+            if not hasattr(part, "samples"):
+                raise InputError(f"Part {key!r} must be an open data set (oc.open_dataset). Got {part!r}.")
+            if self.name in part.samples:
+                raise InputError(f"Part {key!r} has a sample column {self.name!r} already. Give the join another name.")
 
     @property
     def uuid(self) -> str:

@@ -38,13 +38,16 @@ weak penalty five are above it, the worst by half.
 
 @dataclass(frozen=True)
 class Minimum:
-    """``solution`` (f, c, r + 1), ``logits`` (f, c, m), ``objective`` (f, t), ``gap`` (f, t) bounding its excess."""
+    """``solution`` (f, c, r + 1), ``logits`` (f, c, m), ``objective`` (f, t), ``gap`` (f, t) bounding its excess;
+    ``cut_short``: whether a search was still on its way after the most steps.
+    """
 
     solution: FloatArray
     logits: FloatArray
     objective: Float64Array
     gap: Float64Array
     iterations: int
+    cut_short: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def minimise(
     search, iterations = whole, 0
     designs, tasks = np.arange(len(problems.ridge)), np.arange(len(problems.tasks.sizes))
     block = Block.of(problems.tasks, designs=designs, chosen=tasks)
-    while iterations < rule.most and search.aim():
+    while going := search.aim():
+        if iterations == rule.most:
+            break
         needed = search.open_block()
         if needed.size < COMPACT * block.size:
             whole.store(search, block)
@@ -91,7 +96,7 @@ def minimise(
         if iterations % REFRESH == 0:
             search.refresh()
     whole.store(search, block)
-    return Minimum(whole.solution, whole.logits, whole.objective, whole.gap, iterations)
+    return Minimum(whole.solution, whole.logits, whole.objective, whole.gap, iterations, going)
 
 
 class Search:

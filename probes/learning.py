@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
 from outcrop.probes.cells import Progress
+from outcrop.probes.checks import check_sequence, is_number
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.logistic import cross_validate
 from outcrop.probes.plan import Plan, make_plan
@@ -19,6 +20,8 @@ from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import Fold, InnerFold, Splits, majority_accuracy
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+CURVE = ("samples", "low", "majority", "chance")
+"""Columns of a learning curve that tell where a property becomes decodable."""
 LEAST_ROWS = 2
 
 
@@ -39,8 +42,7 @@ def learning_curve(
     ``chance``, ``majority``; :func:`samples_needed` reads off where it becomes decodable. Raises :class:`InputError`
     for names that are not there and shares outside (0, 1]. ``progress`` as of :func:`outcrop.probes.probe`.
     """
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise InputError(f"shares must lie in (0, 1]. Got {tuple(shares)}.")
+    shares = _checked_shares(shares)
     asked = dataclasses.replace(spec or ProbeSpec(), properties=(property_name,), sites=(site,), steps=(step,))
     plan = make_plan(recording, asked)
     features = feature_matrix(recording, site, step=step)
@@ -52,11 +54,23 @@ def learning_curve(
     return pd.DataFrame(points)
 
 
+def _checked_shares(shares: object) -> tuple[float, ...]:
+    found = check_sequence("shares", shares)
+    numbers = tuple(share for share in found if is_number(share) and 0 < share <= 1)
+    if not found or len(numbers) < len(found):
+        raise InputError(f"shares must lie in (0, 1]. Got {found}.")
+    return numbers
+
+
 def samples_needed(curve: pd.DataFrame) -> int | None:
     """The least number of training samples from which on the interval lies above majority and chance; None if none.
 
-    Warns where the curve's first point is clear already: then it takes at most so many, and maybe far fewer.
+    Warns where the curve's first point is clear already: then it takes at most so many, and maybe far fewer. Raises
+    :class:`InputError` for a table that is no learning curve.
     """
+    lacking = [name for name in CURVE if name not in curve]
+    if lacking:
+        raise InputError(f"samples_needed reads what learning_curve gives. Got a table without {', '.join(lacking)}.")
     clear = (curve["low"] > curve[["majority", "chance"]].max(axis=1)).to_numpy()
     stays = np.flip(np.logical_and.accumulate(np.flip(clear)))
     if stays.any() and stays[0]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcrop.data.counted import counted
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import did_you_mean
 
@@ -173,4 +174,4 @@ def _named_target(labels: pd.DataFrame, name: str) -> Target:
 
 
 def _listed(labels: pd.DataFrame) -> str:
-    return ", ".join(f"{name} ({labels[name].nunique()} values)" for name in labels.columns) or "none"
+    return ", ".join(f"{name} ({counted(labels[name].nunique(), 'value')})" for name in labels.columns) or "none"

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from outcrop.data.errors import InputError
 from outcrop.probes.cells import Progress
@@ -31,10 +31,11 @@ def reference_accuracies(
     (one hidden layer of 64, early stopping on a tenth of the training rows) and "neighbours" (10 nearest). What a
     network reads and a linear probe does not is there in another form; compare both on the same rows.
     Rows: ``property``, ``site``, ``step``, ``estimator``, ``accuracy``, ``low``, ``high``. Estimators are fitted with
-    their own settings, none is chosen by the test rows. Raises :class:`InputError` for an unknown name.
+    their own settings, none is chosen by the test rows. Raises :class:`InputError` for an unknown name, for no
+    estimators, and for what is no classifier.
     """
+    chosen = _named(estimators)
     plan = make_plan(recording, dataclasses.replace(spec or ProbeSpec(), controls=1))
-    chosen = {estimators: reference(estimators)} if isinstance(estimators, str) else dict(estimators)
     rows: list[dict[str, Any]] = []
     for done, (site, step) in enumerate(plan.cells, 1):
         features = feature_matrix(recording, site, step=step)
@@ -46,6 +47,20 @@ def reference_accuracies(
         if progress is not None:
             progress(done, len(plan.cells))
     return pd.DataFrame(rows)
+
+
+def _named(estimators: object) -> dict[str, BaseEstimator]:
+    if isinstance(estimators, str):
+        return {estimators: reference(estimators)}
+    if not isinstance(estimators, Mapping) or not estimators:
+        raise InputError(
+            f"estimators must be classifiers by name, {{'forest': RandomForestClassifier()}}, or one of "
+            f"{', '.join(get_args(Reference))}. Got {estimators!r}."
+        )
+    for name, estimator in estimators.items():
+        if isinstance(estimator, type) or not isinstance(estimator, BaseEstimator) or not is_classifier(estimator):
+            raise InputError(f"Estimator {name!r} must be a scikit-learn classifier. Got {estimator!r}.")
+    return dict(estimators)
 
 
 def reference(name: str) -> BaseEstimator:

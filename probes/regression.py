@@ -6,7 +6,7 @@ and against the mean of the training rows, 1 - sum of squared errors / sum of sq
 probe is worse than the mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.data.errors import InputError
-from outcrop.data.patterns import did_you_mean, match_names
+from outcrop.data.patterns import match_names, near_misses
 from outcrop.probes.advice import split_or_advise
 from outcrop.probes.cells import Progress
+from outcrop.probes.checks import check_sequence
 from outcrop.probes.design import Rotation, fit_rotation
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.grouping import grouped_columns
@@ -74,7 +75,9 @@ def regress(
     Raises :class:`InputError` for columns that are missing, are no numbers, or do not vary.
     """
     spec = spec or ProbeSpec()
-    scales = [_scale(recording.labels, [name] if isinstance(name, str) else list(name)) for name in properties]
+    scales = [_scale(recording.labels, _columns(name)) for name in check_sequence("properties", properties)]
+    if not scales:
+        raise InputError("properties must name at least one. Got an empty sequence.")
     group_by = grouped_columns(recording.samples, spec.group_by)
     splits = split_or_advise(recording.samples, [], group_by=group_by, folds=spec.folds, seed=spec.seed)
     sites = match_names(spec.sites or ("*",), list(recording.sites.index), kind="Site")
@@ -210,13 +213,20 @@ def _row(found: Regression, scale: Scale, splits: Splits, spec: ProbeSpec) -> di
     }
 
 
-def _scale(labels: pd.DataFrame, columns: list[str]) -> Scale:
+def _columns(name: object) -> tuple[str, ...]:
+    """The label columns of a property: one, or several that are read together."""
+    columns = (name,) if isinstance(name, str) else tuple(name) if isinstance(name, Iterable) else ()
+    if not columns or not all(isinstance(column, str) for column in columns):
+        raise InputError(f"A property must be a label column, or several: ('x', 'y'). Got {name!r}.")
+    return tuple(map(str, columns))
+
+
+def _scale(labels: pd.DataFrame, columns: Sequence[str]) -> Scale:
     name = " + ".join(columns)
     parts = []
     for column in columns:
         if column not in labels:
-            close = did_you_mean(column, list(labels.columns)) or f" There are {', '.join(map(repr, labels.columns))}."
-            raise InputError(f"There is no label column {column!r}.{close}")
+            raise InputError(f"There is no label column {column!r}.{near_misses(column, map(str, labels.columns))}")
         values = pd.to_numeric(labels[column], errors="coerce").to_numpy(dtype=np.float64)
         wrong = ~np.isfinite(values) & labels[column].notna().to_numpy() & (labels[column].astype(str) != "").to_numpy()
         if wrong.any():

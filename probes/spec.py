@@ -1,15 +1,16 @@
 """What to probe and how."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
 from outcrop.data.errors import InputError
 from outcrop.probes.baselines import Baseline
+from outcrop.probes.checks import check_sequence, check_whole, is_number
 
 LEAST_FOLDS = 3
+NAMES = ("properties", "sites", "group_by", "baselines")
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
@@ -53,39 +54,41 @@ class ProbeSpec:
         for name in ("properties", "sites", "steps", "group_by", "strengths"):
             if getattr(self, name) == ():
                 raise InputError(f"{name} must name at least one. Got an empty sequence.")
-        _check_whole(self)
+        _check_numbers(self)
         if self.folds < LEAST_FOLDS:
             raise InputError(
                 f"folds must be at least {LEAST_FOLDS}: strengths are chosen on folds inside the training folds. "
                 f"Got {self.folds}."
             )
-        if not all(isinstance(own, Real) and np.isfinite(own) and own > 0 for own in self.strengths):
+        if not all(is_number(own) and own > 0 for own in self.strengths):
             raise InputError(f"strengths must be positive and finite. Got {self.strengths}.")
-        if not 0 < self.confidence < 1:
-            raise InputError(f"confidence must lie between 0 and 1. Got {self.confidence}.")
-        if self.bootstraps < 1:
-            raise InputError(f"bootstraps must be at least 1. Got {self.bootstraps}.")
-        if self.controls < 1:
-            raise InputError(f"controls must be at least 1. Got {self.controls}.")
-        if self.permutations < 0:
-            raise InputError(f"permutations must not be negative (0: no p-values). Got {self.permutations}.")
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative. Got {self.seed}.")
+        if not isinstance(self.code_length, bool | np.bool_):
+            raise InputError(f"code_length must be True or False. Got {self.code_length!r}.")
+        for name in ("given", "device"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise InputError(f"{name} must be a name, or None. Got {value!r}.")
 
 
 def _without_repeats(name: str, value: object) -> tuple[object, ...]:
     """``value`` as a tuple, each once. Raises :class:`InputError` for what is no sequence, and for odd steps."""
-    if isinstance(value, str):
-        raise InputError(f"{name} must be a sequence of names, not one string. Got {value!r}; write ({value!r},).")
-    if not isinstance(value, Iterable):
-        raise InputError(f"{name} must be a sequence. Got {value!r}; write ({value!r},).")
-    found = tuple(dict.fromkeys(value))
-    if name == "steps" and not all(isinstance(step, Integral) for step in found):
+    found = tuple(dict.fromkeys(check_sequence(name, value)))
+    if name == "steps" and not all(isinstance(step, Integral) and not isinstance(step, bool) for step in found):
         raise InputError(f"steps must be whole numbers, the index of a recorded step. Got {found}.")
+    if name in NAMES and not all(isinstance(own, str) for own in found):
+        raise InputError(f"{name} must be a sequence of names. Got {found}.")
     return found
 
 
-def _check_whole(spec: ProbeSpec) -> None:
-    for name in ("folds", "controls", "permutations", "seed", "bootstraps"):
-        if not isinstance(getattr(spec, name), Integral):
-            raise InputError(f"{name} must be a whole number. Got {getattr(spec, name)!r}.")
+def _check_numbers(spec: ProbeSpec) -> None:
+    check_whole("folds", spec.folds)
+    for name in ("controls", "bootstraps"):
+        check_whole(name, getattr(spec, name), least=1)
+    check_whole("permutations", spec.permutations)
+    check_whole("seed", spec.seed)
+    if spec.permutations < 0:
+        raise InputError(f"permutations must not be negative (0: no p-values). Got {spec.permutations}.")
+    if spec.seed < 0:
+        raise InputError(f"seed must not be negative. Got {spec.seed}.")
+    if not is_number(spec.confidence) or not 0 < spec.confidence < 1:
+        raise InputError(f"confidence must lie between 0 and 1. Got {spec.confidence!r}.")

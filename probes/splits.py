@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcrop.data.counted import counted
 from outcrop.probes.grouping import GroupColumn, Grouping, IntArray, UnsplittableError, form_groups
 from outcrop.probes.properties import Target
 
@@ -191,7 +192,7 @@ def _check_class_groups(unit: GroupColumn, target: Target, *, folds: int) -> Non
         count = len(np.unique(unit.codes[target.codes == code]))
         if count < folds:
             raise UnsplittableError(
-                f"Class {name!r} of property {target.name!r} occurs in {count} groups of {unit.name!r}; "
+                f"Class {name!r} of property {target.name!r} occurs in {counted(count, 'group')} of {unit.name!r}; "
                 f"{folds} folds need at least {folds}."
             )
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from outcrop.data.atomic import write_atomic
+from outcrop.data.counted import counted
 from outcrop.data.errors import DataError, InputError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.checkpoint import remove_unfinished
@@ -63,9 +64,10 @@ class ProbeTable:
     outcomes: Outcomes | None = None
 
     def __repr__(self) -> str:
-        properties, sites, steps = (self.frame[name].nunique() for name in ("property", "site", "step"))
-        counts = f"{properties} properties, {sites} sites, {steps} steps"
-        return f"ProbeTable of {len(self.frame)} rows ({counts}); the numbers are in .frame, the highest in .best()"
+        nouns = {"property": "properties", "site": "", "step": ""}
+        parts = [counted(self.frame[name].nunique(), name, plural=plural) for name, plural in nouns.items()]
+        rows = counted(len(self.frame), "row")
+        return f"ProbeTable of {rows} ({', '.join(parts)}); the numbers are in .frame, the highest in .best()"
 
     def best(self) -> pd.DataFrame:
         """One row per property: its cell of highest accuracy, the earliest of equals; baselines do not compete.

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
 from outcrop.data.errors import InputError
 from outcrop.probes.cells import Progress
+from outcrop.probes.checks import check_sequence
 from outcrop.probes.features import Recording, feature_matrix
 from outcrop.probes.plan import Cell, Plan, make_plan
 from outcrop.probes.progress import shown
@@ -40,9 +42,7 @@ def transfer_matrix(
 
     >>> transfer_matrix(ds, "style", [("mid_block", step) for step in range(8)])  # doctest: +SKIP
     """
-    cells = list(dict.fromkeys(cells))
-    if not cells:
-        raise InputError("cells must name at least one (site, step). Got none.")
+    cells = _checked_cells(cells)
     asked = dataclasses.replace(
         spec or ProbeSpec(),
         properties=(property_name,),
@@ -52,6 +52,20 @@ def transfer_matrix(
     plan = make_plan(recording, asked)
     with shown(progress, title="transfer") as update:
         return _matrix(recording, plan, cells, update)
+
+
+def _checked_cells(cells: object) -> list[Cell]:
+    """Each cell once, in their order."""
+    found: list[Cell] = []
+    for cell in (cells,) if isinstance(cells, str) else check_sequence("cells", cells):
+        match cell:
+            case (str() as site, Integral() as step):
+                found.append((site, int(step)))
+            case _:
+                raise InputError(f"cells must be pairs of a site and a step, ('mid_block', 3). Got {cell!r}.")
+    if not found:
+        raise InputError("cells must name at least one (site, step). Got none.")
+    return list(dict.fromkeys(found))
 
 
 def _matrix(recording: Recording, plan: Plan, cells: Sequence[Cell], update: Progress) -> pd.DataFrame:

@@ -147,6 +147,25 @@ def test_with_more_samples_what_is_shared_stays_and_what_is_not_falls() -> None:
         alignment_by_size(x, y, [500])
 
 
+@pytest.mark.parametrize(
+    ("sizes", "settings", "message"),
+    [
+        ([10], {"repeats": 0}, "repeats must be at least 1. Got 0"),
+        ([10], {"seed": -1}, "seed must be at least 0. Got -1"),
+        ([10.5], {}, "each of sizes must be a whole number. Got 10.5"),
+        ([3], {}, "each of sizes must be at least 4. Got 3"),
+        (10, {}, r"sizes must be a sequence. Got 10; write \(10,\)"),
+        ([], {}, "sizes must name at least one"),
+    ],
+)
+def test_sizes_and_repeats_without_sense_are_refused(
+    sizes: list[int], settings: dict[str, object], message: str
+) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(InputError, match=message):
+        alignment_by_size(x, x, sizes, **settings)
+
+
 def test_no_neighbours_are_refused() -> None:
     x = np.random.default_rng(0).standard_normal((20, 3))
     with pytest.raises(InputError, match=r"neighbours must be at least 1\. Got 0"):

@@ -1,5 +1,6 @@
 """A difference between two cells is claimed when it is there, and as rarely as promised when it is not."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_outcomes_survive_the_disk_and_are_missed_by_name(table: ProbeTable, tmp
 def test_a_cell_that_is_not_there_is_named(table: ProbeTable) -> None:
     with pytest.raises(InputError, match="no row of property 'content' at site 'middle', step 1"):
         table.compare("content", site="middle", step=1)
+
+
+def test_a_table_of_one_cell_has_nothing_to_compare(table: ProbeTable) -> None:
+    chosen = ((table.frame["site"] == "mid") & (table.frame["step"] == 1)).to_numpy()
+    outcomes = dataclasses.replace(table.outcomes, right=table.outcomes.right[chosen])
+    alone = dataclasses.replace(table, frame=table.frame[chosen].reset_index(drop=True), outcomes=outcomes)
+    assert repr(alone).startswith("ProbeTable of 2 rows (2 properties, 1 site, 1 step)")
+    with pytest.raises(InputError, match="one cell of 'content': there is no other"):
+        alone.compare("content", site="mid", step=1)
 
 
 def test_what_is_shown_against_what_was_asked_for(recording) -> None:

@@ -103,14 +103,25 @@ def test_features_that_tell_nothing_stay() -> None:
 @pytest.mark.parametrize(
     ("features", "codes", "message"),
     [
-        (np.ones((3, 4)), np.zeros(3, dtype=int), r"features \(n, 5\) and n codes. Got \(3, 4\) and 3 codes"),
+        (np.ones((3, 4)), np.zeros(3, dtype=int), r"features \(n, 5\) and n codes. Got the shapes \(3, 4\) and \(3,\)"),
         (np.ones((3, 5)), np.array([0, 1, 2]), "between 0 and 1. Got 0 to 2"),
+        (np.ones((3, 5)), np.array(["a", "b", "a"]), r"classes as numbers from 0: pandas\.factorize"),
+        (np.ones((3, 5)), np.array([[0], [1], [0]]), r"Got the shapes \(3, 5\) and \(3, 1\)"),
         (np.full((3, 5), np.nan), np.array([0, 1, 1]), "NaN or infinite"),
     ],
 )
 def test_rows_that_do_not_fit_are_named(features: np.ndarray, codes: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EraserFitter(5, classes=2).update(features, codes)
+
+
+@pytest.mark.parametrize(
+    ("width", "classes", "message"),
+    [(-1, 3, "width must be at least 1. Got -1"), (5, 1, "classes must be at least 2. Got 1"), (5, "a", "Got 'a'")],
+)
+def test_sizes_without_sense_are_refused(width: int, classes: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EraserFitter(width, classes=classes)
 
 
 def test_nothing_seen_is_said() -> None:

@@ -40,16 +40,30 @@ def test_more_features_than_samples() -> None:
     assert probe.score(x[30:], y[30:]) == 1
 
 
-def test_a_strength_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"C must be positive. Got 0"):
-        LinearProbe(C=0).fit([[0.0], [1.0]], [0, 1])
-
-
-def test_a_search_that_was_cut_short_is_told_and_settings_without_sense_are_refused() -> None:
+def test_a_search_is_told_where_it_was_cut_short_and_only_there() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((60, 8)), rng.integers(3, size=60)
     with pytest.warns(ConvergenceWarning, match="stopped after max_iter=1 steps"):
         LinearProbe(C=100, max_iter=1).fit(x, y)
-    for settings in ({"max_iter": 0}, {"tol": -1.0}):
-        with pytest.raises(ValueError, match="max_iter must be at least 1, and tol above 0"):
-            LinearProbe(**settings).fit(x, y)
+    needed = LinearProbe().fit(x, y).n_iter_
+    assert LinearProbe(max_iter=needed).fit(x, y).n_iter_ == needed  # met at the last step: no warning
+    with pytest.warns(ConvergenceWarning, match=f"after max_iter={needed - 1} steps"):
+        LinearProbe(max_iter=needed - 1).fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"C": 0}, "C must be positive and finite. Got 0"),
+        ({"C": "1"}, "C must be positive and finite. Got '1'"),
+        ({"C": None}, "C must be positive and finite. Got None"),
+        ({"tol": -1.0}, "tol must be positive and finite. Got -1.0"),
+        ({"tol": float("nan")}, "tol must be positive and finite. Got nan"),
+        ({"max_iter": 0}, "max_iter must be at least 1. Got 0"),
+        ({"max_iter": 2.5}, "max_iter must be a whole number. Got 2.5"),
+        ({"standardise": "no"}, "standardise must be True or False. Got 'no'"),
+    ],
+)
+def test_settings_without_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LinearProbe(**settings).fit([[0.0], [1.0]], [0, 1])

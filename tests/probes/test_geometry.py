@@ -1,5 +1,7 @@
 """Directions and angles against their definitions and planted subspaces."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.linalg import subspace_angles as scipy_angles
@@ -76,3 +78,22 @@ def test_properties_in_the_same_directions_are_told_from_others(recording) -> No
     assert other["smallest_angle"] > 20
     with pytest.raises(InputError, match=r"no probe at site 'mid', step 0"):
         property_angles(table, site="mid", step=0)
+    alone = dataclasses.replace(table, frame=table.frame[table.frame["property"] == "style"])
+    with pytest.raises(InputError, match=r"between two properties\. The table has only 'style' there"):
+        property_angles(alone, site="mid", step=1)
+
+
+@pytest.mark.parametrize(
+    ("covariance", "message"),
+    [
+        (np.eye(5), r"of the features, \(4, 4\): .* Got the shape \(5, 5\)"),
+        (np.full((4, 4), np.nan), "NaN or infinite"),
+        (np.triu(np.ones((4, 4))), "not symmetric"),
+        (-np.eye(4), "negative variances"),
+        (np.zeros((4, 4)), "features that do not vary"),
+    ],
+)
+def test_what_is_no_covariance_of_these_features_is_refused(covariance: np.ndarray, message: str) -> None:
+    first, second = np.random.default_rng(0).standard_normal((2, 3, 4))
+    with pytest.raises(InputError, match=message):
+        subspace_angles(first, second, covariance=covariance)

@@ -44,6 +44,25 @@ def test_by_a_column_of_one_recording(recording) -> None:
         transfer_across(recording, "content", by="own", site="mid", step=1, spec=SPEC)
 
 
+@pytest.mark.parametrize(
+    ("name", "parts", "message"),
+    [
+        ("run", {}, "parts must be data sets by name, at least one: .* Got none"),
+        ("run", ["a"], "Got list"),
+        ("run", {"a": "runs/a"}, "Part 'a' must be an open data set"),
+        ("", {"a": None}, "name must be that of a new sample column"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_at_once(name: str, parts: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Joined(name, parts)
+
+
+def test_a_join_of_the_name_of_a_column_is_refused(recording) -> None:
+    with pytest.raises(InputError, match="has a sample column 'style' already"):
+        Joined("style", {"a": recording})
+
+
 def test_sites_of_other_widths_do_not_join(recording, new_recording) -> None:
     other = new_recording()
     other.arrays["mid", 1] = np.ones((240, 3))

@@ -33,6 +33,14 @@ def test_the_least_number_is_that_from_which_on_it_stays_clear() -> None:
     assert samples_needed(curve) == 40
 
 
+def test_what_is_no_curve_is_refused(recording) -> None:
+    with pytest.raises(InputError, match=r"reads what learning_curve gives\. Got a table without samples, majority"):
+        samples_needed(pd.DataFrame({"low": [0.5], "chance": [0.3]}))
+    for shares in (0.5, ["a"], []):
+        with pytest.raises(InputError, match=r"shares must (be a sequence|lie in \(0, 1\])"):
+            learning_curve(recording, "content", site="mid", step=1, shares=shares, spec=BRIEF)
+
+
 def test_a_curve_that_begins_clear_of_chance_gives_an_upper_bound() -> None:
     curve = pd.DataFrame({"samples": [25, 50], "low": [0.6, 0.7], "majority": 0.5, "chance": 0.3})
     with pytest.warns(UserWarning, match=r"At most 25 samples.*smaller shares"):

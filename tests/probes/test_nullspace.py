@@ -41,8 +41,19 @@ def test_an_erased_property_is_gone_on_new_groups_and_another_stays(recording) -
         assert other.loc[kind, "accuracy"] > 0.85
     assert own.loc[("leace", 0), "directions"] == 2
     assert own.loc[("inlp", 3), "directions"] > own.loc[("inlp", 1), "directions"] >= 2
-    with pytest.raises(InputError, match=r"rounds must be counts from 1 on. Got \(0,\)"):
-        erasure_effect(recording, "content", site="mid", step=1, rounds=(0,), spec=BRIEF)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rounds": (0,)}, "each of rounds must be at least 1. Got 0"),
+        ({"rounds": 1}, r"rounds must be a sequence. Got 1; write \(1,\)"),
+        ({"others": "style"}, r"others must be a sequence of names, not one string. Got 'style'; write \('style',\)"),
+    ],
+)
+def test_rounds_and_others_without_sense_are_refused(recording, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        erasure_effect(recording, "content", site="mid", step=1, spec=BRIEF, **settings)
 
 
 def test_a_round_takes_one_direction_fewer_than_there_are_classes() -> None:

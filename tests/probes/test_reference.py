@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.preprocessing import StandardScaler
 
 from outcrop.data.errors import InputError
 from outcrop.probes.reference import reference_accuracies
@@ -33,6 +34,14 @@ def test_a_network_reads_what_no_weighted_sum_does(new_recording) -> None:
     network = reference_accuracies(made, "mlp", spec=spec).loc[0, "accuracy"]
     assert linear < 0.6
     assert network > 0.9
+
+
+@pytest.mark.parametrize(
+    "estimators", [{}, DummyClassifier(), {"a": StandardScaler()}, {"a": DummyRegressor()}, {"a": DummyClassifier}]
+)
+def test_what_is_no_classifier_is_refused(recording, estimators: object) -> None:
+    with pytest.raises(InputError, match=r"must be (classifiers by name|a scikit-learn classifier).* Got "):
+        reference_accuracies(recording, estimators, spec=BRIEF)
 
 
 def test_an_unknown_reference_is_named(recording) -> None:

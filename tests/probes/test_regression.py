@@ -82,3 +82,17 @@ def test_missing_values_are_left_out(measured) -> None:
 def test_what_is_no_scale_is_refused(measured, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         regress(measured, [name], spec=BRIEF)
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ("x", r"properties must be a sequence of names, not one string. Got 'x'; write \('x',\)"),
+        ([], "properties must name at least one"),
+        ([()], r"must be a label column, or several: \('x', 'y'\). Got \(\)"),
+        ([3], "must be a label column, or several.* Got 3"),
+    ],
+)
+def test_what_names_no_scale_is_refused(measured, properties: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        regress(measured, properties, spec=BRIEF)

@@ -129,6 +129,7 @@ def test_the_seed_decides() -> None:
             ("template", "seed"),
             r"'template', which has 4 distinct values; 5 folds need at least 5",
         ),
+        ({"seed": [1] * 40}, ("seed",), "'seed', which has 1 distinct value; 5 folds"),
         (
             {"seed": range(40), "prompt": ["a", "b"] * 20},
             ("seed",),
@@ -143,11 +144,11 @@ def test_columns_that_cannot_be_grouped_are_named(
         make_splits(pd.DataFrame(columns), [], group_by=group_by, folds=5, seed=0)
 
 
-def test_a_class_in_too_few_groups_is_named() -> None:
+@pytest.mark.parametrize(("count", "groups"), [(3, "3 groups"), (1, "1 group")])
+def test_a_class_in_too_few_groups_is_named(count: int, groups: str) -> None:
     template = np.arange(60) % 10
-    target = Target("content", (template < 3).astype(np.int64), ("cat", "dog"))
+    target = Target("content", (template < count).astype(np.int64), ("cat", "dog"))
     samples = pd.DataFrame({"template": template})
-    with pytest.raises(
-        InputError, match=r"Class 'dog' of property 'content' occurs in 3 groups of 'template'; 5 folds"
-    ):
+    message = f"Class 'dog' of property 'content' occurs in {groups} of 'template'; 5 folds"
+    with pytest.raises(InputError, match=message):
         make_splits(samples, [target], group_by=("template",), folds=5, seed=0)

@@ -56,6 +56,8 @@ def test_rows_without_a_label_do_not_count(planted) -> None:
     ("cells", "message"),
     [
         ([], "at least one"),
+        ("mid", r"pairs of a site and a step, \('mid_block', 3\). Got 'mid'"),
+        (["mid"], "pairs of a site and a step.* Got 'mid'"),
         ([("middle", 0)], "'middle' matches nothing"),
         ([("mid", 9)], r"Got \[9\]"),
         ([("mid", 0), ("down.0", 0)], r"one width. Got .*'down.0', 0\): 8"),
