@@ -43,6 +43,13 @@ def read_meta(path: Path) -> DatasetRecord:
         return check_shard(source).record
 
 
+def whereabouts(folder: Path) -> str:
+    """A sentence that names the data set around ``folder``, starting with a space; empty where there is none."""
+    around = (place for place in (*folder.parents, *folder.absolute().parents) if (place / "dataset.json").is_file())
+    found = next(around, None)
+    return f" It lies in one: give {found}." if found is not None else ""
+
+
 def shard_samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:
     """The samples of a checked shard, a row each, indexed by id."""
 

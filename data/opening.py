@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from outcrop.data.column import StoredShard
 from outcrop.data.errors import DataError, InputError
-from outcrop.data.folder import read_meta, read_shard_table
+from outcrop.data.folder import read_meta, read_shard_table, whereabouts
 from outcrop.data.journal import read_journal
 from outcrop.data.labels import LabelRecord, read_index, read_label
 from outcrop.data.safe_paths import safe_path
@@ -81,7 +81,8 @@ def _differ(first: Source, other: Source, field: str) -> bool:
 def _open_folder(store: Store) -> Source:
     content = store.find("dataset.json", most=MAX_META_BYTES)
     if content is None:
-        raise DataError(f"{store.location} is not a data set: it has no dataset.json.")
+        near = whereabouts(store.folder) if isinstance(store, LocalStore) else ""
+        raise DataError(f"{store.location} is not a data set: it has no dataset.json.{near}")
     info = parse_record(content, where=f"{store.location}/dataset.json")
     records = _shard_records(store, info)
     check_journal(info, records, where=store.location)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from outcrop.data.errors import DataError
 from outcrop.data.findings import Finding, ranked
-from outcrop.data.folder import read_meta
+from outcrop.data.folder import read_meta, whereabouts
 from outcrop.data.journal import MAIN, MAX_BYTES, manifest_bytes, read_journal
 from outcrop.data.safe_paths import read_bounded
 from outcrop.data.safe_tables import MAX_TABLE_BYTES, read_table
@@ -43,7 +43,7 @@ def validate_dataset(path: str | Path) -> list[Finding]:
     if not root.is_dir():
         raise DataError(f"{root} is no folder and no shard. Expected a data set folder with dataset.json.")
     if not os.path.lexists(root / "dataset.json"):
-        raise DataError(f"{root} is not a data set: it has no dataset.json.")
+        raise DataError(f"{root} is not a data set: it has no dataset.json.{whereabouts(root)}")
     try:
         record = read_record(root)
     except DataError as error:

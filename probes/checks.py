@@ -20,7 +20,7 @@ def check_whole(name: str, value: object, *, least: int | None = None) -> None:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite number; ``True`` and ``False`` are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def check_sequence(name: str, value: object) -> tuple[object, ...]:
@@ -30,6 +30,15 @@ def check_sequence(name: str, value: object) -> tuple[object, ...]:
     if not isinstance(value, Iterable):
         raise InputError(f"{name} must be a sequence. Got {value!r}; write ({value!r},).")
     return tuple(value)
+
+
+def check_names(name: str, value: object) -> tuple[str, ...]:
+    """``value`` as a tuple of strings. Raises :class:`InputError` for anything else."""
+    found = check_sequence(name, value)
+    names = tuple(own for own in found if isinstance(own, str))
+    if len(names) < len(found):
+        raise InputError(f"{name} must be a sequence of names. Got {found}.")
+    return names
 
 
 def check_wholes(name: str, value: object, *, least: int) -> tuple[int, ...]:

@@ -34,16 +34,7 @@ class Joined:
     parts: Mapping[str, Recording]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise InputError(f"name must be that of a new sample column, as in 'guidance'. Got {self.name!r}.")
-        if not isinstance(self.parts, Mapping) or not self.parts:
-            got = "none" if isinstance(self.parts, Mapping) else type(self.parts).__name__
-            raise InputError(f"parts must be data sets by name, at least one: {{'3': ds3, '7': ds7}}. Got {got}.")
-        for key, part in self.parts.items():
-            if not hasattr(part, "samples"):
-                raise InputError(f"Part {key!r} must be an open data set (oc.open_dataset). Got {part!r}.")
-            if self.name in part.samples:
-                raise InputError(f"Part {key!r} has a sample column {self.name!r} already. Give the join another name.")
+        _check_parts(self.name, self.parts)
 
     @property
     def uuid(self) -> str:
@@ -84,6 +75,19 @@ class Joined:
         stacked = pd.concat(parts)
         stacked.index = pd.Index([f"{key}/{name}" for key, frame in frames.items() for name in frame.index], name="id")
         return stacked
+
+
+def _check_parts(name: object, parts: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise InputError(f"name must be that of a new sample column, as in 'guidance'. Got {name!r}.")
+    if not isinstance(parts, Mapping) or not parts:
+        got = "none" if isinstance(parts, Mapping) else type(parts).__name__
+        raise InputError(f"parts must be data sets by name, at least one: {{'3': ds3, '7': ds7}}. Got {got}.")
+    for key, part in parts.items():
+        if not hasattr(part, "samples"):
+            raise InputError(f"Part {key!r} must be an open data set (oc.open_dataset). Got {part!r}.")
+        if name in part.samples:
+            raise InputError(f"Part {key!r} has a sample column {name!r} already. Give the join another name.")
 
 
 def transfer_across(

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcrop.probes.cells import Progress
-from outcrop.probes.checks import check_sequence, check_wholes
+from outcrop.probes.checks import check_names, check_wholes
 from outcrop.probes.erasure import EraserFitter
 from outcrop.probes.estimator import LinearProbe
 from outcrop.probes.features import Recording, feature_matrix
@@ -75,7 +75,7 @@ def erasure_effect(  # noqa: PLR0913  # what to erase, where, in which ways, and
     ``high``, ``majority``. An accuracy of the erased property above ``majority`` is what an eraser misses on new
     groups. Raises :class:`InputError` for names that are not there. ``progress`` as of :func:`outcrop.probes.probe`.
     """
-    others = check_sequence("others", others)
+    others = check_names("others", others)
     rounds = check_wholes("rounds", rounds, least=1)
     names = (property_name, *(name for name in others if name != property_name))
     plan = make_plan(

@@ -13,15 +13,24 @@ permuted labelling is not, and its accuracy varies more. It takes the assignment
 exchangeable; that the activations of a group differ in what goes with the label is what it detects, not why.
 """
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.probes.design import FoldDesigns
+from outcrop.probes.grouping import GroupColumn
 from outcrop.probes.properties import MISSING, IntArray, Target
 from outcrop.probes.softmax import Float64Array, FloatArray
 
 RIDGE = 0.1
 """Penalty of the ridge classifier, relative to the mean variance of the coordinates."""
+
+
+class UntestedWarning(UserWarning):
+    """p-values were asked for that the samples' groups do not allow."""
+
 
 BATCH, BATCH_BYTES = 64, 2**20
 """Permutations fitted at once: at most so many, and such that their indicators fill no more than this."""
@@ -53,6 +62,32 @@ def _carriers(codes: IntArray, prompts: IntArray) -> IntArray:
     units = np.unique(prompts, return_inverse=True)[1]
     pairs = np.unique(np.stack([units, codes]), axis=1).shape[1]
     return units if pairs == units.max() + 1 else np.arange(len(codes))
+
+
+def warn_if_untested(
+    targets: Sequence[Target], permuted: Sequence[IntArray], prompts: IntArray, unit: GroupColumn
+) -> None:
+    """Warn, before anything is fitted, of ``targets`` whose labels every permutation gives back: they get no p-value.
+
+    ``prompts`` (n,) codes; ``unit``: the groups within which labels were permuted.
+    """
+    constant = [target.name for target, codes in zip(targets, permuted, strict=True) if (codes == codes[0]).all()]
+    if not constant:
+        return
+    names = ", ".join(map(repr, constant))
+    pairs = np.unique(np.stack([unit.codes, prompts]), axis=1).shape[1]
+    why = (
+        f"each {unit.name} has one prompt alone"
+        if pairs == unit.count
+        else f"all prompts of a {unit.name} have the same label"
+    )
+    warnings.warn(
+        f"{names} will have no p-values: labels are permuted between the prompts of a group, and {why}. Group by a "
+        f"column of which prompts with different labels share a value (--group-by, group_by): a column 'template' of "
+        f"the prompts' file, which says how each is worded, or a label that `outcrop label` adds.",
+        UntestedWarning,
+        stacklevel=5,
+    )
 
 
 def permutation_hits(designs: FoldDesigns, tested: FoldDesigns, target: Target, permuted: IntArray) -> IntArray:

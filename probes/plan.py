@@ -16,10 +16,10 @@ from outcrop.probes.baselines import MADE_BY
 from outcrop.probes.control import control_task
 from outcrop.probes.dependence import steadied
 from outcrop.probes.features import Recording
-from outcrop.probes.grouping import UnsplittableError, grouped_columns
+from outcrop.probes.grouping import GroupColumn, UnsplittableError, grouped_columns
 from outcrop.probes.intervals import group_intervals
 from outcrop.probes.online import deal_portions
-from outcrop.probes.permutation import permuted_codes
+from outcrop.probes.permutation import permuted_codes, warn_if_untested
 from outcrop.probes.properties import (
     IntArray,
     Target,
@@ -113,7 +113,7 @@ def make_plan(recording: Recording, spec: ProbeSpec) -> Plan:
         )
         for target in targets
     )
-    permuted = _permuted(recording, targets, groups, spec) if spec.permutations else ()
+    permuted = _permuted(recording, targets, splits.grouping.units[0], spec) if spec.permutations else ()
     portions = deal_portions(groups, seed=spec.seed) if spec.code_length else None
     return Plan(spec, tuple(sites), steps, targets, controls, permuted, portions, splits, confounded, aliased)
 
@@ -140,9 +140,13 @@ def _check_baseline(name: str, there: Sequence[str]) -> None:
 
 
 def _permuted(
-    recording: Recording, targets: Sequence[Target], groups: IntArray, spec: ProbeSpec
+    recording: Recording, targets: Sequence[Target], unit: GroupColumn, spec: ProbeSpec
 ) -> tuple[IntArray, ...]:
     """The same permutations for every cell."""
-    prompts = pd.factorize(recording.samples["prompt"])[0] if "prompt" in recording.samples else np.arange(len(groups))
+    samples = recording.samples
+    found = pd.factorize(samples["prompt"])[0] if "prompt" in samples else np.arange(len(samples))
+    prompts = found.astype(np.int64)
     settings = {"permutations": spec.permutations, "seed": spec.seed}
-    return tuple(permuted_codes(target, groups, prompts.astype(np.int64), **settings) for target in targets)
+    permuted = tuple(permuted_codes(target, unit.codes, prompts, **settings) for target in targets)
+    warn_if_untested(targets, permuted, prompts, unit)
+    return permuted

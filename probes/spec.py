@@ -7,7 +7,7 @@ import numpy as np
 
 from outcrop.data.errors import InputError
 from outcrop.probes.baselines import Baseline
-from outcrop.probes.checks import check_sequence, check_whole, is_number
+from outcrop.probes.checks import check_names, check_sequence, check_whole, is_number
 
 LEAST_FOLDS = 3
 NAMES = ("properties", "sites", "group_by", "baselines")
@@ -75,9 +75,7 @@ def _without_repeats(name: str, value: object) -> tuple[object, ...]:
     found = tuple(dict.fromkeys(check_sequence(name, value)))
     if name == "steps" and not all(isinstance(step, Integral) and not isinstance(step, bool) for step in found):
         raise InputError(f"steps must be whole numbers, the index of a recorded step. Got {found}.")
-    if name in NAMES and not all(isinstance(own, str) for own in found):
-        raise InputError(f"{name} must be a sequence of names. Got {found}.")
-    return found
+    return check_names(name, found) if name in NAMES else found
 
 
 def _check_numbers(spec: ProbeSpec) -> None:

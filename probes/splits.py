@@ -44,6 +44,7 @@ class Splits:
     """Outer folds, which test every sample once, and inner folds for the choice of strength.
 
     ``dealt`` (n,): the fold that the first unit's groups were dealt to; no training row has that of a test row.
+    ``balanced`` names the labels over whose classes groups were dealt evenly.
     """
 
     grouping: Grouping
@@ -51,12 +52,14 @@ class Splits:
     dealt: IntArray
     folds: tuple[Fold, ...]
     inner: tuple[InnerFold, ...]
+    balanced: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, object]:
         """What was grouped and how, for the provenance."""
         return {
             "scheme": self.scheme,
             "kept_apart": list(self.grouping.apart),
+            "balanced_over": list(self.balanced),
             "units": {unit.name: unit.count for unit in self.grouping.units},
             "folds": len(self.folds),
             "inner_folds": len(self.inner),
@@ -86,16 +89,17 @@ def make_splits(
     folds, and a class that a training fold would lack. :func:`outcrop.probes.advice.split_or_advise` says what to do.
     """
     grouping = form_groups(samples, group_by=group_by, folds=folds)
+    balanced = balanced or targets
     for unit, target in itertools.product(grouping.units, targets):
         _check_class_groups(unit, target, folds=folds)
-    dealt = [deal_groups(unit.codes, balanced or targets, folds=folds, seed=seed) for unit in grouping.units]
+    dealt = [deal_groups(unit.codes, balanced, folds=folds, seed=seed) for unit in grouping.units]
     scheme, outer, places = _choose_scheme(grouping, dealt, targets, folds=folds)
     for number, fold in enumerate(outer):
         for target in targets:
             _check_training_classes(number, fold, target, grouping=grouping)
     inner = tuple(_inner_folds(outer, _ring_pairs(places, folds=folds)))
     _check_inner(outer, inner, grouping=grouping)
-    return Splits(grouping, scheme, dealt[0], outer, inner)
+    return Splits(grouping, scheme, dealt[0], outer, inner, tuple(target.name for target in balanced))
 
 
 def deal_groups(codes: IntArray, targets: Sequence[Target], *, folds: int, seed: int) -> IntArray:

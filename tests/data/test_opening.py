@@ -2,6 +2,7 @@
 
 import json
 import pickle  # noqa: TID251  # what multiprocessing does with an argument
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import DataError, InputError
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord
+from outcrop.data.validate import validate_dataset
 
 Make = Callable[..., DatasetRecord]
 Serve = Callable[..., object]
@@ -49,6 +51,15 @@ def test_images_and_single_shards_come_over_http(folder: Path, serve: Serve) -> 
         ds.images(ds.samples.index[1:2])
     shard = open_dataset(f"{served.url}/shards/000/s000001.h5")
     np.testing.assert_array_equal(shard.activations("mid_block", step=0), ds.activations("mid_block", step=0)[3:6])
+
+
+@pytest.mark.parametrize("look", [open_dataset, validate_dataset])
+def test_from_a_folder_of_a_data_set_the_way_is_shown(folder: Path, look: Callable[[Path], object]) -> None:
+    (folder / "probes" / "figures").mkdir(parents=True)
+    with pytest.raises(DataError, match=f"no dataset.json. It lies in one: give {re.escape(str(folder))}."):
+        look(folder / "probes" / "figures")
+    with pytest.raises(DataError, match=r"no dataset.json\.$"):
+        look(folder.parent)
 
 
 def test_what_a_server_gets_wrong_is_named(folder: Path, serve: Serve) -> None:

@@ -1,13 +1,24 @@
 """Permuted labels: who may change places, and how often nothing is taken for something."""
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
 from outcrop.probes.design import fit_rotation, stack_designs
-from outcrop.probes.permutation import adjusted, permutation_hits, permutation_p_value, permuted_codes
+from outcrop.probes.permutation import (
+    UntestedWarning,
+    adjusted,
+    permutation_hits,
+    permutation_p_value,
+    permuted_codes,
+)
+from outcrop.probes.plan import make_plan
 from outcrop.probes.properties import MISSING, Target, encode
+from outcrop.probes.spec import ProbeSpec
 
 Codes = np.ndarray[tuple[int], np.dtype[np.int64]]
 GROUPS = 12
@@ -75,6 +86,19 @@ def test_a_property_of_the_group_has_no_p_value() -> None:
     groups = np.arange(72) // 6
     x = np.random.default_rng(0).standard_normal((72, 4))
     assert np.isnan(p_value(x, groups % 3, groups, np.arange(72), seed=0))
+
+
+def test_a_property_without_p_values_is_told_before_the_sweep_with_the_reason_and_the_way_out(recording) -> None:
+    recording.labels["tone"] = np.where(np.arange(240) % 12 < 6, "dark", "light")  # a template has one tone
+    asked = ProbeSpec(permutations=9, properties=("content", "tone"), group_by=("template",))
+    with pytest.warns(UntestedWarning, match=r"^'tone' will have no p-values.* a template have the same label"):
+        make_plan(recording, asked)
+    recording.samples["template"] = recording.samples["prompt"]  # as where the prompts' file has no such column
+    with pytest.warns(UntestedWarning, match=r"'content', 'tone' .* each template has one prompt alone.*'template'"):
+        make_plan(recording, asked)
+    recording.samples["wording"] = np.arange(240) % 8
+    with warnings.catch_warnings(action="error"):
+        make_plan(recording, dataclasses.replace(asked, group_by=("wording",)))
 
 
 def test_q_values_are_benjamini_and_hochbergs() -> None:

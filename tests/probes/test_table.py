@@ -8,6 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from outcrop.data.errors import DataError, InputError
+from outcrop.probes.permutation import UntestedWarning
 from outcrop.probes.sweep import ProbeSpec, probe
 from outcrop.probes.table import ProbeTable
 
@@ -49,7 +50,8 @@ def test_what_was_asked_for_is_told_beside_the_accuracy(recording) -> None:
     recording.labels["style"] = pd.factorize(recording.samples["template"])[0] % 3
     asked = {"permutations": 39, "code_length": True, "given": "up.1", "strengths": (0.1,), "controls": 1}
     spec = ProbeSpec(group_by=("template",), sites=("mid", "up.1"), steps=(1,), bootstraps=50, folds=3, **asked)
-    found = probe(recording, spec=spec)
+    with pytest.warns(UntestedWarning, match="'style' will have no p-values"):
+        found = probe(recording, spec=spec)
     text, best = found.to_text(), found.best().iloc[0]
     for name in ("p_value", "q_value", "q_value_dependent", "code_length", "compression", "given_bits", "adds"):
         assert name in text
@@ -69,6 +71,7 @@ def test_one_cell_is_not_the_highest_of_many(recording) -> None:
 def test_provenance_states_what_was_grouped(table: ProbeTable) -> None:
     assert table.provenance["splits"]["scheme"] == "single"
     assert table.provenance["splits"]["kept_apart"] == ["template", "prompt", "image"]
+    assert table.provenance["splits"]["balanced_over"] == ["content", "style"]
     assert table.provenance["splits"]["units"] == {"template": 12}
     assert table.provenance["spec"]["folds"] == 5
 
