@@ -95,7 +95,7 @@ def transfer_across(
 ) -> pd.DataFrame:
     """Accuracy of a probe that was fitted on the samples of one value of ``by`` on those of each other one.
 
-    ``by`` is a sample column: ``template``, a label, or what :class:`Joined` put together (``guidance``, ``model``).
+    ``by`` is a sample column: a label, or what :class:`Joined` put together (``guidance``, ``model``).
     The probe is fitted on the training rows of its value, and tested on the test rows, of other groups, of all values;
     features are standardised over the training rows of the value that the probe is fitted on. Rows: ``fitted``,
     ``tested``, ``n``, ``accuracy``, ``low``, ``high``, ``chance``. Raises :class:`InputError` for names that are not
@@ -119,13 +119,17 @@ def _carried(features: NDArray[np.float32], plan: Plan, own: BoolArray, *, value
     """Which rows (n,) a probe fitted on the training rows among ``own`` gets right."""
     target, tasks = plan.targets[0], TaskStack.of(plan.targets)
     folds = tuple(Fold(fold.train & own, fold.test) for fold in plan.splits.folds)
-    for fold in folds:
-        found = len(np.unique(target.codes[fold.train & target.known]))
-        if found < len(target.classes):
-            raise InputError(
-                f"A fold has {found} of the {len(target.classes)} classes of {target.name!r} among its training rows "
-                f"with {by} = {value!r}. Capture more of them, or carry probes between larger parts."
-            )
+    found = min(len(np.unique(target.codes[fold.train & target.known])) for fold in folds)
+    if not found:
+        raise InputError(
+            f"A fold has no training rows with {by} = {value!r}: {', '.join(plan.splits.grouping.apart)} are never on "
+            f"both sides of a split. Carry probes between parts that share their groups."
+        )
+    if found < len(target.classes):
+        raise InputError(
+            f"A fold has {found} of the {len(target.classes)} classes of {target.name!r} among its training rows "
+            f"with {by} = {value!r}. Capture more of them, or carry probes between larger parts."
+        )
     inner = tuple(
         InnerFold(fold.train & own, tuple((number, rows & own) for number, rows in fold.validate))
         for fold in plan.splits.inner

@@ -38,19 +38,24 @@ def learning_curve(
     """Accuracy out of fold with a share of the groups of each training fold, whole groups at a time.
 
     The smaller shares are part of the larger ones; the test rows stay the same, and the strength is chosen again inside
-    each share. Rows: ``share``, ``samples`` (training rows, mean over folds), ``accuracy``, ``low``, ``high``,
-    ``chance``, ``majority``; :func:`samples_needed` reads off where it becomes decodable. Raises :class:`InputError`
-    for names that are not there and shares outside (0, 1]. ``progress`` as of :func:`outcrop.probes.probe`.
+    each share. Shares that leave a fold too few rows to be fitted are left out, with a warning. Rows: ``share``,
+    ``samples`` (training rows, mean over folds), ``accuracy``, ``low``, ``high``, ``chance``, ``majority``;
+    :func:`samples_needed` reads off where it becomes decodable. Raises :class:`InputError` for names that are not
+    there, shares outside (0, 1], and shares that are all too small. ``progress`` as of :func:`outcrop.probes.probe`.
     """
     shares = _checked_shares(shares)
     asked = dataclasses.replace(spec or ProbeSpec(), properties=(property_name,), sites=(site,), steps=(step,))
     plan = make_plan(recording, asked)
     features = feature_matrix(recording, site, step=step)
+    ranks = _ranks(plan.splits.grouping.units[0].codes, seed=plan.spec.seed)
+    thinner = {share: thinned(plan.splits, ranks, share=share) for share in sorted(set(shares))}
+    held = {share: splits for share, splits in thinner.items() if _enough(splits, plan.targets[0].known)}
+    _tell_left_out([share for share in thinner if share not in held], property_name, every=not held)
     points: list[dict[str, float]] = []
     with shown(progress, title="learning curve", unit="shares") as update:
-        for share in sorted(shares):
-            points.append(_point(features, plan, share))
-            update(len(points), len(shares))
+        for share, splits in held.items():
+            points.append({"share": share, **_point(features, plan, splits)})
+            update(len(points), len(held))
     return pd.DataFrame(points)
 
 
@@ -82,16 +87,26 @@ def samples_needed(curve: pd.DataFrame) -> int | None:
     return int(curve["samples"].to_numpy()[np.argmax(stays)]) if stays.any() else None
 
 
-def _point(features: NDArray[np.float32], plan: Plan, share: float) -> dict[str, float]:
-    target, spec = plan.targets[0], plan.spec
-    splits = thinned(plan.splits, _ranks(plan.splits.grouping.units[0].codes, seed=spec.seed), share=share)
-    fit = cross_validate(features, [target], splits, strengths=spec.strengths)
+def _tell_left_out(shares: Sequence[float], name: str, *, every: bool) -> None:
+    if not shares:
+        return
+    message = (
+        f"{', '.join(f'{share:g}' for share in shares)} of the groups leave fewer than {LEAST_ROWS} rows of "
+        f"{name!r} in a fold to train on, or to choose the strength on"
+    )
+    if every:
+        raise InputError(f"There is no learning curve: shares of {message}. Give larger shares.")
+    warnings.warn(f"The learning curve begins later: shares of {message}.", stacklevel=3)
+
+
+def _point(features: NDArray[np.float32], plan: Plan, splits: Splits) -> dict[str, float]:
+    target = plan.targets[0]
+    fit = cross_validate(features, [target], splits, strengths=plan.spec.strengths)
     known = target.known
     right = (fit.predicted[0] == target.codes)[known]
     shared = plan.steadied(fit.shared, right[None], target)
     low, high = plan.intervals(right[None], target, shared=shared)
     return {
-        "share": share,
         "samples": round(float(np.mean([(fold.train & known).sum() for fold in splits.folds]))),
         "accuracy": float(right.mean()),
         "low": float(low[0]),
@@ -104,18 +119,22 @@ def _point(features: NDArray[np.float32], plan: Plan, share: float) -> dict[str,
 def thinned(splits: Splits, ranks: NDArray[np.float64], *, share: float) -> Splits:
     """``splits`` with training and validation rows of ``ranks`` (n,), a number per group, below ``share`` alone."""
     kept = ranks < share
-    folds = tuple(Fold(_enough(fold.train, kept), fold.test) for fold in splits.folds)
+    folds = tuple(Fold(fold.train & kept, fold.test) for fold in splits.folds)
     inner = tuple(
-        InnerFold(_enough(fold.train, kept), tuple((own, _enough(validated, kept)) for own, validated in fold.validate))
+        InnerFold(fold.train & kept, tuple((own, validated & kept) for own, validated in fold.validate))
         for fold in splits.inner
     )
     return dataclasses.replace(splits, folds=folds, inner=inner)
 
 
-def _enough(rows: NDArray[np.bool_], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The rows that are kept; all where fewer than two would be left."""
-    left: NDArray[np.bool_] = rows & kept
-    return left if left.sum() >= LEAST_ROWS else rows
+def _enough(splits: Splits, known: NDArray[np.bool_]) -> bool:
+    """Whether every fold has labelled rows (n,) to fit on, inner ones too, and to choose its strength on."""
+    trains = [fold.train for fold in splits.folds] + [fold.train for fold in splits.inner]
+    chosen = np.zeros(len(splits.folds))
+    for fold in splits.inner:
+        for own, validated in fold.validate:
+            chosen[own] += (validated & known).sum()
+    return min(int((train & known).sum()) for train in trains) >= LEAST_ROWS and bool(chosen.min() >= LEAST_ROWS)
 
 
 def _ranks(groups: IntArray, *, seed: int) -> NDArray[np.float64]:

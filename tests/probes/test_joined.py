@@ -39,6 +39,8 @@ def test_by_a_column_of_one_recording(recording) -> None:
     assert found["accuracy"].min() > 0.8
     with pytest.raises(InputError, match=r"by names 'haf', which is no sample column"):
         transfer_across(recording, "content", by="haf", site="mid", step=1, spec=SPEC)
+    with pytest.raises(InputError, match=r"no training rows with template = .*: template, prompt, image are never on"):
+        transfer_across(recording, "content", by="template", site="mid", step=1, spec=SPEC)
     recording.samples["own"] = recording.labels["content"]
     with pytest.raises(InputError, match=r"has 1 of the 3 classes of 'content'"):
         transfer_across(recording, "content", by="own", site="mid", step=1, spec=SPEC)

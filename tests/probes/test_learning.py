@@ -58,6 +58,17 @@ def test_smaller_shares_are_part_of_larger_ones_and_tests_stay() -> None:
         assert (less.test == fold.test).all()
 
 
+def test_shares_that_leave_a_fold_too_few_rows_are_left_out_and_told(new_recording) -> None:
+    small = new_recording(48, templates=24)
+    place = {"site": "mid", "step": 1, "spec": BRIEF}
+    with pytest.warns(UserWarning, match=r"begins later: shares of 0\.03, 0\.1 of the groups leave fewer than 2 rows"):
+        curve = learning_curve(small, "content", shares=(0.03, 0.1, 0.5, 1.0), **place)
+    assert curve["share"].tolist() == [0.5, 1.0]
+    assert curve["samples"].is_monotonic_increasing
+    with pytest.raises(InputError, match=r"no learning curve: shares of 0\.03 of the groups.* Give larger shares"):
+        learning_curve(small, "content", shares=(0.03,), **place)
+
+
 def test_shares_are_shares(recording) -> None:
     with pytest.raises(InputError, match=r"shares must lie in \(0, 1\]. Got \(0, 2\)"):
         learning_curve(recording, "content", site="mid", step=1, shares=(0, 2), spec=BRIEF)
