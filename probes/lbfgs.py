@@ -54,11 +54,12 @@ class Minimum:
 class Rule:
     """When a search ends.
 
-    Once the excess of the objective over its minimum is at most ``tolerance`` times the objective, and times what that
-    has gained on the class frequencies alone; under a strong penalty that gain is all that predictions rest on, and a
-    small part of the objective. With ``certified`` the excess is bounded by |gradient|^2 / (2 ridge), the duality gap
-    at the present probabilities; without, the lesser of that bound and the cautious estimate from the curvature
-    decides, which under a weak penalty saves most of the steps. Or after ``most`` steps.
+    Once the excess of the objective over its minimum is taken to be at most ``tolerance`` times the objective, and
+    times what that has gained on the class frequencies alone; under a strong penalty that gain is all that predictions
+    rest on, and a small part of the objective. With ``certified`` the excess is bounded by |gradient|^2 / (2 ridge),
+    the duality gap at the present probabilities; without, the lesser of that bound and the cautious estimate from the
+    curvature decides, which under a weak penalty saves most of the steps, and may err (``CAUTION``). Or after ``most``
+    steps.
     """
 
     tolerance: float

@@ -26,7 +26,9 @@ PATH_RULE = Rule(1e-2)
 """How closely problems are solved while strengths are compared (see ``minimise``).
 
 On ten synthetic cells of three properties, a hundred times tighter chose the same strength in 99 % of the folds, with
-accuracies within one sample of 432; ten times looser moved an accuracy by 5 points.
+accuracies within one sample of 432; ten times looser moved an accuracy by 5 points. On ten cells of the demo (432
+samples), drawn by lot, it chose the same in 79 % of the folds, and accuracies were 2.2 samples apart on average, 17 at
+most.
 """
 
 SATURATED = 0.1

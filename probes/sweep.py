@@ -27,6 +27,7 @@ from outcrop.probes.permutation import adjusted
 from outcrop.probes.plan import Plan, make_plan
 from outcrop.probes.progress import shown
 from outcrop.probes.properties import Target
+from outcrop.probes.room import check_room, free_memory
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.splits import majority_accuracy
 from outcrop.probes.table import COLUMNS, ProbeTable, weights_key
@@ -55,9 +56,9 @@ def probe(
     ``progress`` is called with (done, total) after each cell of site and step; ``True`` shows a bar with the time left.
     Finished cells are kept in the folder ``resume``, so that the same call goes on where it was stopped; saving the
     table there removes them. ``fitter`` fits the cells elsewhere (:func:`outcrop.cluster.probe_on`).
-    Raises :class:`InputError` before any fit for a request that cannot be met, and :class:`DataError` for activations
-    that are not finite. Warns of properties that are confounded, and of features that are constant or far more than
-    the samples.
+    Raises :class:`InputError` before any fit for a request that cannot be met or a column larger than the memory, and
+    :class:`DataError` for activations that are not finite. Warns of properties that are confounded or will have no
+    p-value, of memory that may not do, and of features that are constant or far more than the samples.
 
     >>> from outcrop.data import open_dataset  # doctest: +SKIP
     >>> print(probe(open_dataset("runs/demo"), spec=ProbeSpec(steps=(0, 5))).to_text())  # doctest: +SKIP
@@ -70,6 +71,8 @@ def probe(
         check_device(spec.device)
     recording = with_baselines(recording, spec.baselines, sites=spec.sites)
     plan = make_plan(recording, spec)
+    if fitter is None:
+        check_room(recording, plan.sites, free=free_memory())
     kept, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
     with shown(progress) as update:
         fitted = fit_cells(recording, plan, progress=update, check=check, kept=kept, fitter=fitter)
