@@ -12,7 +12,7 @@ from PIL import Image
 from outcrop.data.dataset import Dataset
 from outcrop.data.errors import InputError
 from outcrop.viz import labels, style
-from outcrop.viz.accepts import DATASET, accept
+from outcrop.viz.accepts import DATASET, accept, choose_numbers
 
 PICTURE, GAP, EDGE, LINE = 1.35, 0.1, 0.12, 0.13  # inches
 ROLE = "word-map"
@@ -93,9 +93,8 @@ def _maps(
                     "--reduction full, or grid:K."
                 )
             for name, tokens in words.items():
-                if not tokens or not all(0 <= token < len(values) for token in tokens):
-                    raise InputError(f"Tokens of {name!r} must be among 0 to {len(values) - 1}. Got {list(tokens)}.")
-                own = Image.fromarray(values[list(tokens)].sum(axis=0))
+                chosen = choose_numbers(tokens, range(len(values)), what=f"the tokens of {name!r}")
+                own = Image.fromarray(values[chosen].sum(axis=0))
                 total[name] += np.asarray(own.resize(size, Image.Resampling.BILINEAR))
     return {name: whole / (len(part.sites) * len(part.steps)) for name, whole in total.items()}
 

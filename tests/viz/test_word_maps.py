@@ -76,8 +76,9 @@ def test_the_veil_is_densest_where_the_word_was_looked_at(recorded: Callable[...
 def test_what_cannot_be_drawn_is_refused(recorded: Callable[..., Dataset]) -> None:
     ds = recorded()
     first = ds.samples.index[0]
-    with pytest.raises(InputError, match="Tokens of 'star' must be among 0 to 3"):
-        plot_word_maps(ds, first, {"star": (4,)})
+    for tokens in ((4,), (), 1, "star"):
+        with pytest.raises(InputError, match="the tokens of 'star' must be a list of at least one of 0 to 3"):
+            plot_word_maps(ds, first, {"star": tokens})  # type: ignore[dict-item]
     with pytest.raises(InputError, match=r"at least one; \{\} came.*word_tokens"):
         plot_word_maps(ds, first, {})
     with pytest.raises(InputError, match="no sample 'nobody'"):
