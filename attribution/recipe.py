@@ -17,8 +17,9 @@ from outcrop.attribution.contrast import Contrast, Measure, contrast
 from outcrop.attribution.effect_table import LEAST_PAIRS, EffectTable
 from outcrop.capture.sites import Site
 
-Outcome = Literal["holds", "does not hold", "not testable on this model"]
+Outcome = Literal["holds", "does not hold", "not testable on this model", "not tested: too few pairs"]
 NOT_TESTABLE: Outcome = "not testable on this model"
+TOO_FEW: Outcome = "not tested: too few pairs"
 LEAST = 0.05
 """Differences up to this part of the way from B to A count as none."""
 
@@ -153,7 +154,7 @@ def _conclude(findings: Sequence[Finding]) -> tuple[Outcome, str]:
     blind = [one.text for one in findings if one.reading == "cannot be read"]
     if blind:
         few = f"fewer than {LEAST_PAIRS} pairs could be read (give more with --pairs)"
-        return NOT_TESTABLE, f"{few} for: {'; '.join(blind)}"
+        return TOO_FEW, f"{few} for: {'; '.join(blind)}"
     failed = [one for one in findings if one.reading != "shown"]
     if not failed:
         return "holds", "every part of it is shown"

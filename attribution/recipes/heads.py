@@ -16,6 +16,7 @@ from outcrop.attribution.readouts import Readout
 from outcrop.attribution.recipe import (
     KINDS,
     NOT_TESTABLE,
+    TOO_FEW,
     Card,
     Hypothesis,
     RecipePlan,
@@ -61,7 +62,7 @@ def head_relevance(
     ranking = _study(model, singly, readouts, setting, out / "ranking", progress)
     kinds = [kind for kind in KINDS if readable(kind, ranking)]
     if not kinds:
-        return Verdict(CARD, model, NOT_TESTABLE, "too few pictures could be read"), None
+        return Verdict(CARD, model, TOO_FEW, "too few pictures could be read"), None
     count = max(1, round(SHARE * len(heads)))
     orders = {kind: rank_heads(ranking, readable(kind, ranking), heads) for kind in kinds}
     cells = [

@@ -27,15 +27,15 @@ def view(
     """
     from outcrop.viz.server import ViewServer
 
-    exhibits = open_exhibits(datasets, probes, effects, atlas=atlas)
-    with ViewServer(exhibits, port=port) as server:
-        size = len(server.page) / 1e6
-        click.echo(
-            f"View: {server.address}\nThe page has {size:.0f} MB, all else is read when looked at. Ctrl-C ends it."
-        )
-        if opens:
-            click.launch(server.address)
-        try:
+    try:
+        exhibits = open_exhibits(datasets, probes, effects, atlas=atlas)
+        with ViewServer(exhibits, port=port) as server:
+            size = len(server.page) / 1e6
+            click.echo(
+                f"View: {server.address}\nThe page has {size:.0f} MB, all else is read when looked at. Ctrl-C ends it."
+            )
+            if opens:
+                click.launch(server.address)
             server.serve_forever()
-        except KeyboardInterrupt:
-            click.echo("Ended.")
+    except KeyboardInterrupt:
+        click.echo("Ended.")

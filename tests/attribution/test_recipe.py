@@ -49,9 +49,9 @@ def test_a_verdict_follows_what_was_planted(
     assert outcome.upper() in found.to_text()
 
 
-def test_what_cannot_be_read_is_not_testable(new_outcomes: New, reader: Classifier) -> None:
+def test_what_too_few_pairs_show_is_not_tested(new_outcomes: New, reader: Classifier) -> None:
     few = judge(CARD, PLAN, effects(new_outcomes({"mid": {"content": 1.0}}, n=6), [reader], resampling=QUICK))
-    assert few.outcome == "not testable on this model"
+    assert few.outcome == "not tested: too few pairs"
 
 
 def test_descriptors_do_not_stand_for_a_reading_of_too_few_pairs(new_outcomes: New, reader: Classifier) -> None:
@@ -59,7 +59,7 @@ def test_descriptors_do_not_stand_for_a_reading_of_too_few_pairs(new_outcomes: N
     content = table.scores["content"]
     few = replace(content, toward_span=np.where(np.arange(40) < 9, content.toward_span, np.nan))
     both = replace(table, scores={**table.scores, "content": few, "keypoints": content})
-    assert judge(CARD, PLAN, both).outcome == "not testable on this model"
+    assert judge(CARD, PLAN, both).outcome == "not tested: too few pairs"
     only = {name: one for name, one in table.scores.items() if name != "content"} | {"keypoints": content}
     assert judge(CARD, PLAN, replace(table, scores=only, frame=renamed(table.frame))).outcome == "holds"
 

@@ -11,7 +11,7 @@ from outcrop.attribution.recipes.registry import CARDS, RECIPES
 from outcrop.cli_recipe import NAMES
 
 Run = Callable[..., tuple[int, str, str]]
-OUTCOMES = ("holds", "does not hold", "not testable on this model")
+OUTCOMES = ("holds", "does not hold", "not testable on this model", "not tested: too few pairs")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:diffusers"),
     pytest.mark.filterwarnings("ignore::FutureWarning:transformers"),

@@ -1,9 +1,9 @@
 """The report in a real browser: Chromium without a window, as Debian ships it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pytest
@@ -183,6 +183,24 @@ def test_the_filter_leaves_the_sites_and_properties_that_were_asked_for(report: 
     report.page.check('#properties input[value="style"]')
 
 
+def test_where_nothing_is_left_the_page_says_why(report: Visit) -> None:
+    said = report.page.locator("[data-effects] > [role=status]")
+    assert not said.is_visible()
+    report.page.fill("#filter", "nowhere")
+    assert said.inner_text() == "No place here has ‘nowhere’ in its name."
+    assert report.page.locator("#maps > [role=status]").inner_text() == said.inner_text()
+    report.page.fill("#filter", "")
+    shown = report.page.locator("[data-effects] .part:not([hidden])")
+    boxes = report.page.locator("#properties input")
+    assert shown.count() > 0
+    for box in boxes.all():
+        box.uncheck()
+    assert said.inner_text() == "None of the properties shown here is ticked above."
+    assert shown.count() == 0
+    for box in boxes.all():
+        box.check()
+
+
 def test_an_effect_opens_to_the_pictures_it_was_read_from(report: Visit) -> None:
     report.page.locator("[data-effects]").scroll_into_view_if_needed()
     report.page.wait_for_selector("[data-effects][data-drawn]")
@@ -227,6 +245,32 @@ def test_a_dark_phone_needs_no_scrolling_to_the_side(browser: "Browser", written
     opened.page.touchscreen.tap(*opened.cell("Style", 2, 2))
     opened.page.wait_for_selector('.plane[data-drawn="2,2"]')
     assert opened.page.evaluate("document.querySelector('dialog').scrollWidth") <= 390
+    assert opened.complaints == []
+    opened.page.context.close()
+
+
+def test_nothing_moves_when_the_maps_are_drawn(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> None:
+    opened = visit(browser, written, viewport={"width": 1400, "height": 900})
+    height = "document.documentElement.scrollHeight"
+    before = opened.page.evaluate(height)
+    draw(opened)
+    opened.page.locator("[data-effects]").scroll_into_view_if_needed()
+    opened.page.wait_for_selector("[data-effects][data-drawn]")
+    assert opened.page.evaluate(height) == before
+    opened.page.context.close()
+
+
+def test_maps_of_one_property_stand_side_by_side(browser: "Browser", tmp_path: Path, exhibit: Exhibit) -> None:
+    other: Any = replace(cast(Any, exhibit.ds), uuid="another")
+    page = write_exhibits([exhibit, Exhibit(other, exhibit.table)], tmp_path / "two.html")
+    opened = visit(browser, (page, exhibit.frame), viewport={"width": 1400, "height": 900})
+    draw(opened)
+    parts = opened.page.locator("#maps .part").all()
+    tops = [box["y"] for part in parts if (box := part.bounding_box())]
+    titles = [part.locator("h3").inner_text().split()[0] for part in parts]
+    assert titles == ["Content", "Content", "Style", "Style", "Layout", "Layout"]
+    assert tops[::2] == tops[1::2]
+    assert len(set(tops)) == 3
     assert opened.complaints == []
     opened.page.context.close()
 

@@ -52,7 +52,7 @@ const effectWindow = {
     for (const [name, text] of effectFacts(set.effects, cell)) list.append(element("dt", {}, name), element("dd", {}, text));
     find(".numbers", this.dialog).replaceChildren(list);
     const { study } = set.effects;
-    find(".footnote", this.dialog).hidden = !study;
+    find(".of-pairs", this.dialog).hidden = !study;
     find(".pairs", this.dialog).replaceChildren(...(study ? range(study.count).map((pair) => this.pair(study, cell.cell, pair)) : []));
     this.dialog.showModal();
   },

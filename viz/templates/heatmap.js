@@ -41,14 +41,18 @@ class Heatmap {
     this.layer.addEventListener("blur", () => this.hide());
   }
 
-  // Draw the given rows in a plot of `width` pixels, with names of `left` pixels before it (0: without names).
-  async draw(rows, width, left) {
-    const columns = this.source.columns.length;
+  // Keep room for the given rows: a plot of `width` pixels, with names of `left` pixels before it (0: without names).
+  fit(rows, width, left) {
     const rowHeight = clamp(620 / rows.length, 10, 24);
     const height = Math.round(rowHeight * rows.length);
-    Object.assign(this, { rows, cell: { width: width / columns, height: height / rows.length } });
+    const cell = { width: width / this.source.columns.length, height: height / rows.length };
+    Object.assign(this, { rows, cell, room: { width, height, left } });
     this.frame.style.cssText = `width:${left + width}px;height:${ABOVE + height + BELOW}px`;
     this.layer.style.cssText = this.dots.style.cssText = `left:${left}px;top:${ABOVE}px;width:${width}px;height:${height}px`;
+  }
+
+  async draw() {
+    const { rows, room: { width, height, left } } = this;
     const Plotly = await plotting();
     await Plotly.react(this.plot, [this.trace()], this.layout(width, height, left), { staticPlot: true });
     this.drawDots(width, height);
@@ -168,37 +172,53 @@ class Heatmap {
 // The library reads a few tags in its labels: a site's name is shown as it is.
 const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-// Several heatmaps side by side, as many in a row as have room; the first of a row carries the names.
+// Several heatmaps side by side, as many in a row as have room; the first of a row carries the names. Those of one
+// property stand together where there are several data sets.
 class HeatmapRow {
   constructor(holder, sources) {
     this.holder = holder;
-    this.maps = sources.map((source) => {
+    this.sets = new Set(sources.map(({ set }) => set)).size;
+    this.nothing = element("p", { class: "footnote", role: "status" });
+    holder.append(this.nothing);
+    this.maps = sources.map((source, k) => {
       const head = element("div", { class: "head" }, ...source.head());
       const part = element("div", { class: "part" }, head);
+      if (this.sets > 1 && k && source.property.name !== sources[k - 1].property.name) holder.append(element("div", { class: "break" }));
       holder.append(part);
       return { part, head, source, map: new Heatmap(part, source) };
     });
   }
 
-  async draw(chosen) {
-    const turn = (this.turn = (this.turn ?? 0) + 1);
+  // Show what is chosen, and keep room for it; says in words why nothing is left.
+  fit(chosen) {
     delete this.holder.dataset.drawn;
-    const shown = this.maps.filter(({ part, source }) => {
-      part.hidden = !chosen.property(source) || chosen.rows(source).length === 0;
-      return !part.hidden;
-    });
+    const wanted = this.maps.filter(({ source }) => chosen.property(source));
+    this.shown = wanted.filter(({ source }) => chosen.rows(source).length > 0);
+    for (const one of this.maps) one.part.hidden = !this.shown.includes(one);
+    this.nothing.hidden = this.shown.length > 0;
+    this.nothing.textContent = wanted.length ? `No place here has ‘${chosen.words.value}’ in its name.` : "None of the properties shown here is ticked above.";
+    if (!this.shown.length) return;
+    const { shown } = this;
     const room = this.holder.clientWidth;
     const gap = 22;
     const left = clamp(Math.max(...shown.flatMap(({ source }) => source.names.map(textWidth))) + 12, 40, 0.42 * room);
     const each = shown.some(({ source }) => source.names !== shown[0].source.names) ? left : 0; // sets have own sites
-    const inRow = clamp(Math.floor((room - left + each) / (each + 230)), 1, shown.length);
+    const most = this.sets > 1 ? Math.min(this.sets, shown.length) : shown.length;
+    const inRow = clamp(Math.floor((room - left + each) / (each + 230)), 1, most);
     const width = Math.floor(Math.min((room - (each ? inRow * each : left) - (inRow - 1) * gap) / inRow, 460));
     for (const [k, { head, source, map }] of shown.entries()) {
       const before = each || k % inRow === 0 ? left : 0;
       head.style.cssText = `padding-left:${before}px;width:${before + width}px`;
+      map.fit(chosen.rows(source), width, before);
+    }
+  }
+
+  async draw() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    for (const { map } of this.shown) {
       await new Promise((done) => setTimeout(done)); // the page answers between two maps
       if (turn !== this.turn) return; // asked to draw something else meanwhile
-      await map.draw(chosen.rows(source), width, before);
+      await map.draw();
     }
     this.holder.dataset.drawn = "true";
   }

@@ -63,18 +63,22 @@ const rowsOfMaps = [];
 function addMaps(holder, sources) {
   const row = new HeatmapRow(holder, sources);
   rowsOfMaps.push(row);
+  row.fit(filter);
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some((one) => one.isIntersecting)) return;
     seen.disconnect();
     row.near = true;
-    row.draw(filter);
+    row.draw();
   }, { rootMargin: "600px" });
   seen.observe(holder);
 }
 
 function redraw() {
   hideTip();
-  for (const row of rowsOfMaps) if (row.near) row.draw(filter);
+  for (const row of rowsOfMaps) {
+    row.fit(filter);
+    if (row.near) row.draw();
+  }
   const set = page.sets[0];
   const shown = filter.rows({ names: set.names, path: (row) => set.sites[row] }).length;
   filter.count.textContent = filter.words.value ? `${shown} of ${set.sites.length} sites` : "";
