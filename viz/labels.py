@@ -136,6 +136,21 @@ def number(value: float) -> str:
     return sign + text.removeprefix("0")
 
 
+def q_value(value: float) -> str:
+    """``q = .012``, ``q < .001``, a dash for NaN."""
+    if not math.isfinite(value):
+        return "q –"
+    return unbroken("q < .001" if value < 0.001 else f"q = {value:.3f}".replace("0.", ".", 1))
+
+
+def rivals(count: int, others: int) -> str:
+    """How many of the ``others`` have a value within the best one's interval."""
+    if count == 0:
+        return f"None of the other {others} cells has a value within its interval."
+    verb = "reaches" if count == 1 else "reach"
+    return f"{count} of the other {others} cells {verb} the same interval, so read it as a region, not as a point."
+
+
 def majority_level(value: float, *, below: bool) -> str:
     """``majority .09, below chance``."""
     return f"{MAJORITY} {number(value)}" + (f", below {CHANCE}" if below else "")

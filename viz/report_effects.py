@@ -59,6 +59,7 @@ class Cause:
     title: str
     claim: str
     figures: str
+    context: str
 
 
 def read_effects(table: HasEffects) -> pd.DataFrame:
@@ -145,18 +146,20 @@ def causes(table: HasEffects, *, probed: Collection[str] = ()) -> list[Cause]:
         own = frame[frame["property"] == name]
         row = own.loc[own["effect"].idxmax()]
         title, place = labels.property_title(str(name)), names[int(row["cell"])]
+        context = ""
         if row["n"] < LEAST_PAIRS:
             claim = f"What causes {title.lower()} cannot be told from so few pairs."
         elif row["low"] > 0 and not row["q_value"] > LARGEST_Q:
             claim = f"{title} is caused most at {labels.unbroken(place)}, steps {row['window'].replace('-', '–')}."
+            context = labels.rivals(int((own["effect"] >= row["low"]).sum()) - 1, len(own) - 1)
         else:
             claim = f"{title} is not shown to be caused anywhere: even the strongest effect may be none."
         figures = (
             f"Effect {number(float(row['effect']))}, {interval} {number(float(row['low']))} to "
-            f"{number(float(row['high']))}, q {number(float(row['q_value']))}, over {int(row['n'])} pairs; the largest "
-            f"of {own['cell'].nunique()} cells, hence optimistic."
+            f"{number(float(row['high']))}, {labels.q_value(float(row['q_value']))}, over {int(row['n'])} pairs; the "
+            f"largest of {own['cell'].nunique()} cells, hence optimistic."
         )
-        found.append(Cause(title, claim, figures))
+        found.append(Cause(title, claim, figures, context))
     return found
 
 

@@ -51,14 +51,7 @@ def _context(grid: PropertyGrid, low: float) -> str:
     """How many other cells do about as well as the best one, and from when on most sites carry the property."""
     cells = int(np.isfinite(grid.values).sum())
     rivals = int(np.sum(np.where(np.isfinite(grid.values), grid.values, -np.inf) >= low)) - 1
-    if rivals == 0:
-        text = f"None of the other {cells - 1} cells has an accuracy within its interval."
-    else:
-        verb = "reaches" if rivals == 1 else "reach"
-        text = (
-            f"{rivals} of the other {cells - 1} cells {verb} the same interval, so read it as a region, not as a point."
-        )
-    return f"{text} {_spread(grid)}".strip()
+    return f"{labels.rivals(rivals, cells - 1)} {_spread(grid)}".strip()
 
 
 def _spread(grid: PropertyGrid) -> str:

@@ -24,7 +24,13 @@ def test_the_strongest_effect_is_told_and_none_where_there_is_none(make_effects:
     content, style = causes(effects)
     assert content.claim.startswith("Content is not shown to be caused anywhere")
     assert style.claim == "Style is caused most at up\N{NO-BREAK SPACE}0, steps 0–3."
-    assert style.figures.startswith("Effect .90, 95 % interval .85 to .95, q .00, over 30 pairs; the largest of 8")
+    assert style.figures.replace("\N{NO-BREAK SPACE}", " ").startswith(
+        "Effect .90, 95 % interval .85 to .95, q = .001, over 30 pairs; the largest of 8"
+    )
+    assert style.context == "None of the other 7 cells has a value within its interval."
+    others = (effects.frame["property"] == "style") & (effects.frame["effect"] < 0.9)
+    effects.frame.loc[others, "effect"] = 0.87
+    assert causes(effects)[1].context.startswith("7 of the other 7 cells reach the same interval")
     assert [cause.title for cause in causes(effects, probed=["style", "layout"])] == ["Style"]
 
 

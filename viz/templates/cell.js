@@ -26,7 +26,7 @@ const cellWindow = {
     find("h2", this.dialog).textContent = `${set.names[row]} · ${stepText(set, column)}`;
     find(".path", this.dialog).textContent = `${page.sets.length > 1 ? `${set.title}: ` : ""}${set.sites[row]}`;
     const head = ["", "accuracy", set.interval, "control", "selectivity", "chance", "images"];
-    const table = element("table", {}, element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))));
+    const table = element("table", {}, element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col", class: name ? "n" : "" }, name)))));
     const body = element("tbody");
     for (const other of set.properties) {
       const read = (name) => entry(set, other, name, row, column);

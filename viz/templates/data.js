@@ -4,7 +4,7 @@
 const page = JSON.parse(document.getElementById("data").textContent);
 const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c",
-  "#5A00C3", "#693C1E", "#870F5A", "#B45AFF", "#D2B469", "#E1004B", "#001EFF"]; // legible on both themes, so not quite those of the figures
+  "#7B3FE4", "#9A5B30", "#B0307F", "#C084FF", "#D2B469", "#E1004B", "#3355FF"]; // legible on both themes, so not quite those of the figures
 const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
 const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
