@@ -1,5 +1,6 @@
 """A file that describes workers as jobs of a batch system, by dask-jobqueue."""
 
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,8 +32,7 @@ class JobCluster(BaseModel):
 
     def start(self) -> "JobQueueCluster":
         """The cluster, without workers yet. Raises :class:`ClusterError` for what the batch system does not take."""
-        module = import_module(f"dask_jobqueue.{self.system}")
-        make = getattr(module, CLASSES.get(self.system, f"{self.system.upper()}Cluster"))
+        make = self._cluster_class()
         job = {key: value for key, value in self.settings.items() if key not in OF_THE_SCHEDULER}
         try:
             make.job_cls(scheduler="tcp://nowhere:0", name="trial", **job)  # a cluster that fails half made is noisy
@@ -40,6 +40,19 @@ class JobCluster(BaseModel):
         except (TypeError, ValueError, OSError) as error:
             raise ClusterError(f"The jobs of {self.system} cannot be described as the file says: {error}.") from error
         return cluster
+
+    def check_installed(self) -> None:
+        """Raises :class:`ClusterError` without the program that submits jobs: they would be waited for without end."""
+        submit = self._cluster_class().job_cls.submit_command
+        if submit and shutil.which(submit) is None:
+            raise ClusterError(
+                f"Jobs of {self.system} are submitted by {submit}, which this machine does not have. Give the command "
+                "on a machine of the cluster, or --scheduler local to use the cores of this one."
+            )
+
+    def _cluster_class(self) -> Any:
+        module = import_module(f"dask_jobqueue.{self.system}")
+        return getattr(module, CLASSES.get(self.system, f"{self.system.upper()}Cluster"))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from outcrop.cluster.jobs import JobCluster, read_jobs
 from outcrop.cluster.tasks import Cluster
@@ -85,6 +87,7 @@ def _on_this_machine(workers: int) -> "Iterator[Client]":
 def _running(address: str, patience: float) -> "Iterator[Client]":
     from distributed import Client
 
+    _check_address(address)
     try:
         client = Client(address, timeout=patience, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
@@ -103,12 +106,36 @@ def _running(address: str, patience: float) -> "Iterator[Client]":
         yield client
 
 
+def _check_address(address: str) -> None:
+    """What a client would make much noise of, or try again and again.
+
+    Raises :class:`InputError` for an address without a port, :class:`ClusterError` for a host that nobody knows.
+    """
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise InputError(
+            f"The address of a Dask scheduler is a host and a port, such as tcp://node1:8786. Got {address}."
+        )
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError as error:
+        raise ClusterError(
+            f"Nobody knows the host {host} of the scheduler {address} ({error.strerror}). Is its name spelt rightly, "
+            "and is this machine in the cluster's network?"
+        ) from error
+
+
 @contextmanager
 def _in_jobs(jobs: JobCluster, workers: int | None) -> "Iterator[Client]":
     """Jobs that end, or are pre-empted, are submitted again as long as there is work."""
     from distributed import Client
 
     count = workers or jobs.workers
+    jobs.check_installed()
     with jobs.start() as cluster, Client(cluster, set_as_default=False) as client:
         adapted: Any = cluster
         adapted.adapt(minimum=count, maximum=count)

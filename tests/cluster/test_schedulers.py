@@ -32,6 +32,26 @@ def test_a_scheduler_that_does_not_answer_is_named() -> None:
         opened("tcp://127.0.0.1:9", patience=0.5)
 
 
+@pytest.mark.parametrize("address", ["tcp://node1", "tcp://node1:port", "tcp://:8786", "tcp://node1:99999"])
+def test_an_address_without_a_port_is_refused_at_once(address: str) -> None:
+    with pytest.raises(InputError, match=r"a host and a port, such as tcp://node1:8786\. Got tcp://"):
+        opened(address)
+
+
+def test_a_host_that_nobody_knows_is_named_at_once() -> None:
+    with pytest.raises(ClusterError, match=r"Nobody knows the host node1\.invalid of the scheduler"):
+        opened("tcp://node1.invalid:8786")
+
+
+def test_a_batch_system_that_is_not_installed_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "jobs.yaml").write_text("system: slurm\ncores: 1\nmemory: 1GB\ninterface: lo")
+    with pytest.raises(ClusterError, match="submitted by sbatch, which this machine does not have"):
+        opened(str(tmp_path / "jobs.yaml"))
+
+
 def test_a_scheduler_without_workers_is_named() -> None:
     with (
         LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as empty,
