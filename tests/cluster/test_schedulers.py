@@ -54,7 +54,9 @@ def test_a_batch_system_that_is_not_installed_is_not_waited_for(
 
 def test_a_scheduler_without_workers_is_named() -> None:
     with (
-        LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as empty,
+        LocalCluster(
+            n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as empty,
         pytest.raises(ClusterError, match=r"has no worker\. Start some with `dask worker tcp://"),
     ):
         opened(empty.scheduler_address, patience=0.5)
@@ -138,7 +140,9 @@ def test_a_cluster_whose_workers_are_all_gone_is_no_wait_for_ever() -> None:
         return 42
 
     with (
-        LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as empty,
+        LocalCluster(
+            n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as empty,
         Client(empty, set_as_default=False) as client,
         Cluster(client, local=False, patience=0.1).tasks(nothing, packages=()) as tasks,
         pytest.raises(ClusterError, match="has had no worker"),
