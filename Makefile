@@ -128,6 +128,10 @@ test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with 
 test-out-of-core: wheel ## probe and align 10 GB (OUTCROP_SCRATCH=DIR, OUTCROP_GB=10) within 1 GiB of memory
 	"$(SITE)/bin/python" -P benchmarks/out_of_core.py --scratch "$${OUTCROP_SCRATCH:-$${TMPDIR:-/tmp}}" --gb "$${OUTCROP_GB:-10}"
 
+.PHONY: test-one-column
+test-one-column: wheel ## probe a column of 1.6 GB (OUTCROP_SCRATCH=DIR) within 1 GiB of memory, by rows
+	"$(SITE)/bin/python" -P benchmarks/one_column.py --scratch "$${OUTCROP_SCRATCH:-$${TMPDIR:-/tmp}}"
+
 .PHONY: figures
 figures: demo ## make the README's pictures again, from runs/demo
 	for name in architecture heatmap profiles; do cp "runs/demo/probes/figures/$$name.png" "docs/figures/demo-$$name.png"; done

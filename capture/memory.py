@@ -1,7 +1,6 @@
 """How much memory recorded data may take at once, and how it is spent."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,6 @@ from outcrop.data.layout import lay_out
 from outcrop.data.samples import LabelValue, Sample
 from outcrop.data.schema import DatasetRecord
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 MOST_BUFFERS = 4
 
 
@@ -78,11 +76,3 @@ def _widest(samples: Sequence[Sample]) -> Sample:
 
 def _longest(values: Sequence[LabelValue]) -> Any:
     return max(values, key=lambda value: len(str(value).encode()))
-
-
-def parse_size(text: str) -> int:
-    """Bytes from text such as ``800MB``, ``2GiB`` or ``1.5G``. Raises :class:`InputError` for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?|)b?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise InputError(f"A size must be a number with a unit, such as 800MB or 2GiB. Got {text!r}.")
-    return int(float(match[1]) * UNITS[match[2].lower()])

@@ -39,28 +39,36 @@ def probe_on(
     spec: ProbeSpec | None = None,
     progress: Progress | bool = False,
     resume: str | Path | None = None,
+    memory: int | None = None,
 ) -> ProbeTable:
     """:func:`outcrop.probes.probe` with the cells fitted by the workers of ``cluster``; the table is the same.
 
     ``recording`` is sent to the workers without its activations: a data set must lie where they can read it, by an
-    absolute path or behind a URL. Each worker reads the columns that it fits.
+    absolute path or behind a URL. Each worker reads the columns that it fits, within ``memory`` bytes.
     """
-    fitter = functools.partial(_fit_on, cluster=cluster)
-    return probe(recording, spec=spec, progress=progress, resume=resume, fitter=fitter)
+    fitter = functools.partial(_fit_on, cluster=cluster, memory=memory)
+    return probe(recording, spec=spec, progress=progress, resume=resume, fitter=fitter, memory=memory)
 
 
 @dataclass(frozen=True)
 class _Sweep:
     recording: Recording
     plan: Plan
+    memory: int | None
 
 
 def _fit_on(
-    recording: Recording, plan: Plan, numbers: Sequence[int], check: FeatureCheck, *, cluster: Cluster
+    recording: Recording,
+    plan: Plan,
+    numbers: Sequence[int],
+    check: FeatureCheck,
+    *,
+    cluster: Cluster,
+    memory: int | None,
 ) -> Iterator[tuple[int, Fitted]]:
     """Cells as they are finished; what is odd about their features is noted in their order, when all are there."""
     checks: dict[Block, FeatureCheck] = {}
-    with cluster.tasks(functools.partial(_given, sweep=_Sweep(recording, plan)), packages=PROBE) as tasks:
+    with cluster.tasks(functools.partial(_given, sweep=_Sweep(recording, plan, memory)), packages=PROBE) as tasks:
         for block, (fits, found) in tasks.run(_fit_block, _blocks(plan, numbers)):
             checks[block] = found
             yield from zip(block, fits, strict=True)
@@ -85,5 +93,5 @@ def _given(_place: "Place", *, sweep: _Sweep) -> _Sweep:
 def _fit_block(sweep: _Sweep, block: Block) -> tuple[list[Fitted], FeatureCheck]:
     """In a worker: one process, one BLAS thread."""
     check = FeatureCheck()
-    fits = fit_missing(sweep.recording, sweep.plan, block, check, workers=1)
+    fits = fit_missing(sweep.recording, sweep.plan, block, check, workers=1, memory=sweep.memory)
     return [fitted for _, fitted in fits], check

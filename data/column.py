@@ -78,8 +78,7 @@ class ColumnReader:
 
         float16 or float32 as stored; bfloat16 and int8 come as float32.
         """
-        planes = [self._plane(shard, site.name, step) for shard in self.shards]
-        values = self._read_all(planes) if rows is None else self._read_rows(planes, rows)
+        values = self._read_all(site.name, step) if rows is None else self._read_rows(site.name, step, rows)
         kind = np.dtype(STORED_DTYPE[self.dtype])
         shaped: Array = values.reshape(-1).view(kind).reshape(len(values), *site.shape)
         if self.dtype == "int8":
@@ -120,7 +119,8 @@ class ColumnReader:
             check_stored(safe_path(shard.store.folder, shard.file), shard.info, shard.columns)
             self._inspected[shard.name] = version
 
-    def _read_all(self, planes: Sequence[_Plane]) -> NDArray[np.uint8]:
+    def _read_all(self, key: str, step: int) -> NDArray[np.uint8]:
+        planes = [self._plane(shard, key, step) for shard in self.shards]
         out = np.empty((int(self.starts[-1]), planes[0].row_bytes), np.uint8)
         self._fill(planes, [out[a:b].reshape(-1) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)])
         return out
@@ -133,21 +133,21 @@ class ColumnReader:
         for plane, part in zip(planes, parts, strict=True):
             self._check(plane, part)
 
-    def _read_rows(self, planes: Sequence[_Plane], rows: Rows) -> NDArray[np.uint8]:
+    def _read_rows(self, key: str, step: int, rows: Rows) -> NDArray[np.uint8]:
         order = np.argsort(rows, kind="stable")
         wanted = rows[order]
-        out = np.empty((len(rows), planes[0].row_bytes), np.uint8)
         bounds = np.searchsorted(wanted, self.starts)
+        needed = np.flatnonzero(np.diff(bounds)) if len(rows) else np.zeros(1, np.int64)
+        planes = [self._plane(self.shards[number], key, step) for number in needed]
+        out = np.empty((len(rows), planes[0].row_bytes), np.uint8)
         pieces: list[list[Piece]] = [[] for _ in planes]
-        for number, plane in enumerate(planes):
+        for place, (plane, number) in enumerate(zip(planes, needed, strict=True)):
             a, b = bounds[number], bounds[number + 1]
-            if a == b:
-                continue
             local = wanted[a:b] - self.starts[number]
             if 2 * (b - a) > plane.shard.count or not self._is_verified(plane):
                 out[a:b] = self._whole(plane)[local]
             else:
-                pieces[number] = list(_runs(plane, local, out[a:b]))
+                pieces[place] = list(_runs(plane, local, out[a:b]))
         for store, chosen in _by_store(planes):
             store.fill([piece for number in chosen for piece in pieces[number]])
         if np.array_equal(order, np.arange(len(order))):

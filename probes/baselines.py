@@ -4,9 +4,10 @@ A data set may also hold recorded baselines (the noisy latent, the prompt's embe
 sites of the role ``baseline`` and need nothing of this module.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from outcrop.data.errors import InputError
 from outcrop.data.patterns import match_names
 from outcrop.probes.features import Recording, feature_matrix
+from outcrop.probes.row_stream import RowRecording, RowStream
 
 ROLE = "baseline"
 Baseline = Literal["pixels", "words", "norms"]
@@ -69,6 +71,13 @@ class WithBaselines:
     def activations(self, site: str, *, step: int) -> NDArray[np.generic]:
         return self.made[site](step) if site in self.made else self.recording.activations(site, step=step)
 
+    def rows(self, site: str, step: int, rows: NDArray[np.int64] | None) -> NDArray[np.generic]:
+        """Some rows of a column, as :meth:`outcrop.data.dataset.Dataset.rows`."""
+        if site in self.made:
+            values = self.made[site](step)
+            return values if rows is None else values[rows]
+        return cast(RowRecording, self.recording).rows(site, step, rows)
+
 
 def with_baselines(
     recording: Recording, baselines: Sequence[Baseline], *, sites: Sequence[str] | None = None
@@ -121,8 +130,17 @@ def _pixels(recording: Recording) -> NDArray[np.float32]:
 
 def _norms_of(recording: Recording, site: str) -> Callable[[int], NDArray[np.generic]]:
     def norms(step: int) -> NDArray[np.float32]:
-        values = feature_matrix(recording, site, step=step).astype(np.float64)
-        found = [np.linalg.norm(values, axis=1), values.mean(1), values.std(1), np.abs(values).max(1)]
-        return np.asarray(np.stack(found, axis=1), dtype=np.float32)
+        if not hasattr(recording, "rows"):
+            return _norms(feature_matrix(recording, site, step=step))
+        column = RowStream(cast(RowRecording, recording), (site,), step, sys.maxsize)
+        found = np.concatenate([_norms(part) for _, part in column.stored()])
+        return found if np.isfinite(found).all() else _norms(feature_matrix(recording, site, step=step))  # says where
 
     return norms
+
+
+def _norms(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Length, mean, deviation and largest value (n, 4) of features (n, d)."""
+    values = features.astype(np.float64)
+    found = [np.linalg.norm(values, axis=1), values.mean(1), values.std(1), np.abs(values).max(1)]
+    return np.asarray(np.stack(found, axis=1), dtype=np.float32)

@@ -3,9 +3,9 @@
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
 from outcrop.data.counted import counted
+from outcrop.probes.streaming import Read
 
 MANY_FEATURES = 50
 """Times as many features as samples from which a warning is due."""
@@ -23,10 +23,11 @@ class FeatureCheck:
         self._partly: list[str] = []
         self._wide: list[str] = []
 
-    def update(self, site: str, step: int, features: NDArray[np.floating]) -> None:
+    def update(self, site: str, step: int, features: Read) -> None:
         """Note what is odd about the features (n, d) of a cell."""
         n, d = features.shape
-        constant = int((features == features[0]).all(0).sum())
+        same = (features == features[0]).all(0) if isinstance(features, np.ndarray) else features.survey.constant
+        constant = int(same.sum())
         if constant == d:
             self._constant.append(f"site {site!r} at step {step}")
         elif constant:

@@ -7,6 +7,7 @@ need only as many coordinates as there are rows (the dual). The rotation sees no
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,13 +66,56 @@ class Rotation:
         return np.concatenate([scaled @ self.basis, (intercept + coef @ self.mean)[:, None]], axis=1)
 
 
-@dataclass(frozen=True)
-class FoldDesigns:
+class Designs(Protocol):
     """Some rows of the features under one rotation each, for batched products.
 
+    ``spectrum`` (f, r + 1): variances of the coordinates, 1 for the intercept. ``rows`` (f, m): index of each row among
+    the samples, and ``used`` (f, m): false for rows that are none of the design's.
+    """
+
+    @property
+    def spectrum(self) -> FloatArray: ...
+    @property
+    def rows(self) -> NDArray[np.intp]: ...
+    @property
+    def used(self) -> BoolArray: ...
+    def take(self, index: NDArray[np.intp]) -> "Designs":
+        """Some of the designs."""
+
+    def scores(self, weights: FloatArray) -> FloatArray:
+        """(f, c, m): the coordinates of the rows times ``weights`` (f, c, r + 1), intercept last."""
+
+    def gather(self, values: FloatArray) -> FloatArray:
+        """(f, c, r + 1): the sums over the rows of ``values`` (f, c, m), 0 where not used, times their coordinates."""
+
+    def alone(self, f: int, tested: "Designs") -> tuple["Designs", "Designs"]:
+        """Design ``f`` and its ``tested`` rows, in coordinates that have no covariance over the design's rows."""
+
+
+class RowSource(Protocol):
+    """Features (n, d) that no array holds, and that make their own designs: a column larger than the memory."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def dtype(self) -> np.dtype[np.float32]: ...
+    def __len__(self) -> int: ...
+    def batch(self, *, tasks: int, columns: int) -> int:
+        """How many designs can be worked on at once, for so many tasks with so many classes together."""
+
+    def rotated_designs(self, rows: BoolArray) -> tuple[tuple[Rotation, ...], Designs]: ...
+    def stack_designs(self, rotations: Sequence[Rotation], rows: BoolArray) -> Designs: ...
+
+
+Features = FloatArray | RowSource
+
+
+@dataclass(frozen=True)
+class FoldDesigns:
+    """:class:`Designs` in memory.
+
     ``coordinates`` (f, r + 1, m): coordinates of each design's own rows, padded with zeros to the largest r and to the
-    most rows m, then a row of ones for the intercept. ``spectrum`` (f, r + 1), 1 for the intercept. ``rows`` (f, m):
-    index of each row among the samples, and ``used`` (f, m): false for padding.
+    most rows m, then a row of ones for the intercept.
     """
 
     coordinates: FloatArray
@@ -84,6 +128,22 @@ class FoldDesigns:
         if len(index) == len(self.rows):
             return self
         return FoldDesigns(self.coordinates[index], self.spectrum[index], self.rows[index], self.used[index])
+
+    def scores(self, weights: FloatArray) -> FloatArray:
+        result: FloatArray = weights @ self.coordinates
+        return result
+
+    def gather(self, values: FloatArray) -> FloatArray:
+        result: FloatArray = values @ self.coordinates.transpose(0, 2, 1)
+        return result
+
+    def alone(self, f: int, tested: Designs) -> tuple[Designs, Designs]:
+        assert isinstance(tested, FoldDesigns), "rows of one matrix"
+        return self._one(f), tested._one(f)
+
+    def _one(self, f: int) -> "FoldDesigns":
+        own = slice(f, f + 1)
+        return FoldDesigns(self.coordinates[own], self.spectrum[own], self.rows[own], self.used[own])
 
 
 def fit_rotation(features: FloatArray, *, standardise: bool = True) -> Rotation:
@@ -110,14 +170,13 @@ def _decompose(
         for _, part in _parts(features, index):
             standardised = (part - mean) * inverse_scale
             products += standardised.T @ standardised
-        spectrum, basis = _eigen(products, n)
+        spectrum, basis = eigen(products, n)
         return Rotation(mean, inverse_scale, basis, np.maximum(spectrum, 0)), None
     scaled = features[index]
     scaled -= mean
     scaled *= inverse_scale
-    spectrum, vectors = _eigen(scaled @ scaled.T, n)
-    limits = np.finfo(features.dtype)
-    keep = spectrum > NEGLIGIBLE * float(limits.eps) * max(float(spectrum[-1]), float(limits.tiny))
+    spectrum, vectors = eigen(scaled @ scaled.T, n)
+    keep = telling(spectrum)
     spectrum, vectors = spectrum[keep], vectors[:, keep]
     lengths = np.sqrt(n * spectrum)
     return Rotation(mean, inverse_scale, scaled.T @ (vectors / lengths), spectrum), (vectors * lengths).T
@@ -130,21 +189,32 @@ def _parts(features: FloatArray, index: NDArray[np.intp]) -> Iterator[tuple[slic
         yield own, features[index[own]]
 
 
-def _eigen(products: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+def eigen(products: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues, rising, and eigenvectors of ``products`` / n, which is overwritten; by divide and conquer."""
     products /= n
     spectrum, vectors = eigh(products, driver="evd", overwrite_a=True, check_finite=False)
     return spectrum, vectors
 
 
-def stack_designs(features: FloatArray, rotations: Sequence[Rotation], rows: BoolArray) -> FoldDesigns:
+def telling(spectrum: FloatArray) -> BoolArray:
+    """Which eigenvalues, rising, are more than rounding."""
+    limits = np.finfo(spectrum.dtype)
+    kept: BoolArray = spectrum > NEGLIGIBLE * float(limits.eps) * max(float(spectrum[-1]), float(limits.tiny))
+    return kept
+
+
+def stack_designs(features: Features, rotations: Sequence[Rotation], rows: BoolArray) -> Designs:
     """Coordinates of each of ``rows`` (f, n) of ``features`` (n, d) under its own of f or more ``rotations``."""
+    if not isinstance(features, np.ndarray):
+        return features.stack_designs(rotations, rows)
     width = max(len(rotation.spectrum) for rotation in rotations)
     return _stack(features, rotations[: len(rows)], rows, width=width, known=[None] * len(rows))
 
 
-def rotated_designs(features: FloatArray, rows: BoolArray) -> tuple[tuple[Rotation, ...], FoldDesigns]:
+def rotated_designs(features: Features, rows: BoolArray) -> tuple[tuple[Rotation, ...], Designs]:
     """Rotations fitted to each of ``rows`` (f, n) of ``features`` (n, d), and the designs of these rows."""
+    if not isinstance(features, np.ndarray):
+        return features.rotated_designs(rows)
     found = [_decompose(features, np.flatnonzero(own)) for own in rows]
     rotations, known = tuple(rotation for rotation, _ in found), [coordinates for _, coordinates in found]
     width = max(len(rotation.spectrum) for rotation in rotations)

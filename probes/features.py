@@ -34,21 +34,32 @@ def feature_matrix(recording: Recording, site: str, *, step: int) -> NDArray[np.
     values = np.asarray(recording.activations(site, step=step))
     n = len(recording.samples)
     if values.ndim < 2 or len(values) != n or values.size == 0:
-        raise DataError(
-            f"Activations of site {site!r} at step {step} have shape {values.shape}; expected ({n}, *feature), one "
-            f"row per sample. Check the data set with `outcrop validate`."
-        )
+        raise misshapen(site, step, values.shape, expected=n)
     features = values.reshape(n, -1).astype(np.float32)
-    finite = np.isfinite(features).all(1)
+    finite: NDArray[np.bool_] = np.isfinite(features)
     if not finite.all():
-        first = recording.samples.index[int(np.argmin(finite))]
-        bad = np.flatnonzero(~np.isfinite(features).all(0))
-        raise DataError(
-            f"Activations of site {site!r} at step {step} are NaN or infinite in {int((~finite).sum())} of {n} samples "
-            f"(first: {first}), in {len(bad)} of {features.shape[1]} features (first: {bad[0]}). Capture again in a "
-            f"wider dtype, or leave the site out (sites)."
-        )
+        raise not_finite(recording, site, step, rows=np.asarray(finite.all(1)), features=np.asarray(finite.all(0)))
     return features
+
+
+def misshapen(site: str, step: int, shape: tuple[int, ...], *, expected: int) -> DataError:
+    """The error of activations of ``shape`` that are no ``expected`` rows."""
+    return DataError(
+        f"Activations of site {site!r} at step {step} have shape {shape}; expected ({expected}, *feature), one "
+        f"row per sample. Check the data set with `outcrop validate`."
+    )
+
+
+def not_finite(
+    recording: Recording, site: str, step: int, *, rows: NDArray[np.bool_], features: NDArray[np.bool_]
+) -> DataError:
+    """The error of activations of which only some ``rows`` (n,) and ``features`` (d,) are finite."""
+    bad = np.flatnonzero(~features)
+    return DataError(
+        f"Activations of site {site!r} at step {step} are NaN or infinite in {int((~rows).sum())} of {len(rows)} "
+        f"samples (first: {recording.samples.index[int(np.argmin(rows))]}), in {len(bad)} of {len(features)} features "
+        f"(first: {bad[0]}). Capture again in a wider dtype, or leave the site out (sites)."
+    )
 
 
 class SiteFeatures(Sequence[NDArray[np.float32]]):

@@ -139,7 +139,7 @@ class Search:
     def step(self) -> None:
         """Go on in the direction that was found."""
         problems, memory = self.problems, self.memory
-        change: FloatArray = self.direction @ problems.designs.coordinates
+        change = problems.designs.scores(self.direction)
         length = self._line_search(change)
         self.open &= length > 0
         spread = problems.tasks.spread(np.where(self.open, length, 0), like=change)
@@ -185,7 +185,7 @@ class Search:
 
     def _gradient(self) -> FloatArray:
         problems = self.problems
-        gradient: FloatArray = self.residuals @ problems.designs.coordinates.transpose(0, 2, 1)
+        gradient = problems.designs.gather(self.residuals)
         settle(
             gradient, self.solution, problems.ridge, self.open, problems.tasks.bounds, self.curvature, self.gap
         )  # fmt: skip

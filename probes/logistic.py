@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcrop.probes.dependence import shared_variance
-from outcrop.probes.design import FoldDesigns, Rotation, rotated_designs, stack_designs
+from outcrop.probes.design import Designs, Features, Rotation, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import Rule, minimise
 from outcrop.probes.metrics import Metrics, measure
 from outcrop.probes.online import code_lengths
@@ -65,7 +65,7 @@ class CellFit:
 
 
 def cross_validate(
-    features: FloatArray,
+    features: Features,
     targets: Sequence[Target],
     splits: Splits,
     *,
@@ -81,7 +81,8 @@ def cross_validate(
     ``permuted``: codes of each target as of :func:`outcrop.probes.permutation.permuted_codes`, for p-values.
     ``portions`` (n,) as of :func:`outcrop.probes.online.deal_portions`, for code lengths.
     """
-    tasks, batch = TaskStack.of(targets), batch_of_designs(features)
+    tasks = TaskStack.of(targets)
+    batch = batch_of_designs(features, tasks)
     choice = choose_strengths(features, tasks, splits, strengths=strengths)
     draws = [TaskStack.of(drawn) for drawn in zip(*controls, strict=True)]
     tested = list(zip(targets, permuted, strict=True)) if permuted else []
@@ -114,7 +115,7 @@ class _OutOfFold:
 
     def __init__(
         self,
-        features: FloatArray,
+        features: Features,
         tasks: TaskStack,
         choice: Choice,
         *,
@@ -149,7 +150,7 @@ class _OutOfFold:
         return np.asarray(share(fitted.gap, fitted.objective))
 
 
-def _fit_all(features: FloatArray, tasks: TaskStack, choice: Choice) -> tuple[tuple[LinearWeights, ...], Float64Array]:
+def _fit_all(features: Features, tasks: TaskStack, choice: Choice) -> tuple[tuple[LinearWeights, ...], Float64Array]:
     """The probes of all rows at the median strengths, and their gaps (1, t) relative to the objective."""
     strengths = np.quantile(choice.strengths, 0.5, axis=0, method="lower")
     rotations, designs = rotated_designs(features, np.ones((1, len(features)), dtype=np.bool_))
@@ -167,7 +168,7 @@ def _start(problems: Problems, rotations: Sequence[Rotation], near: Sequence[Raw
     return start
 
 
-def _control_codes(designs: FoldDesigns, tested: FoldDesigns, tasks: TaskStack, strengths: Float64Array) -> IntArray:
+def _control_codes(designs: Designs, tested: Designs, tasks: TaskStack, strengths: Float64Array) -> IntArray:
     """Codes (f, t, m) of the tested rows by control ``tasks`` at the ``strengths`` (f, t) of their properties."""
     problems = pose(designs, tasks, strengths=strengths)
     path = Path(problems)
@@ -176,14 +177,14 @@ def _control_codes(designs: FoldDesigns, tested: FoldDesigns, tasks: TaskStack, 
     return predict_codes(_test_logits(problems, found.solution, tested), tasks)
 
 
-def _test_logits(problems: Problems, solution: FloatArray, tested: FoldDesigns) -> FloatArray:
+def _test_logits(problems: Problems, solution: FloatArray, tested: Designs) -> FloatArray:
     """Logits (f, c, m) of the tested rows by the weights (f, c, r + 1) of their fold; ``solution`` may have more."""
     folds = len(tested.rows)
-    logits: FloatArray = solution[:folds] @ tested.coordinates + problems.barrier[:folds, :, None]
+    logits: FloatArray = tested.scores(solution[:folds]) + problems.barrier[:folds, :, None]
     return logits
 
 
-def _by_sample(values: NDArray[Scalar], tested: FoldDesigns, *, result: NDArray[Scalar]) -> None:
+def _by_sample(values: NDArray[Scalar], tested: Designs, *, result: NDArray[Scalar]) -> None:
     """Write ``values`` (f, x, m) of the tested rows into ``result`` (x, n)."""
     for fold, index, used in zip(values, tested.rows, tested.used, strict=True):
         result[:, index[used]] = fold[:, used]

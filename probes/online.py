@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from outcrop.probes.design import rotated_designs, stack_designs
+from outcrop.probes.design import Features, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import Rule
 from outcrop.probes.path import follow
 from outcrop.probes.problems import pose
 from outcrop.probes.properties import IntArray
-from outcrop.probes.softmax import BoolArray, Float64Array, FloatArray, TaskStack, probabilities
+from outcrop.probes.softmax import BoolArray, Float64Array, TaskStack, probabilities
 from outcrop.probes.strengths import batch_of_designs
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -46,7 +46,7 @@ def deal_portions(groups: IntArray, *, seed: int) -> IntArray:
 
 
 def code_lengths(
-    features: FloatArray, tasks: TaskStack, portions: IntArray, *, strengths: Sequence[float]
+    features: Features, tasks: TaskStack, portions: IntArray, *, strengths: Sequence[float]
 ) -> Float64Array:
     """Bits per labelled sample (t,) that the labels of each task cost, given ``features`` (n, d).
 
@@ -58,7 +58,7 @@ def code_lengths(
     if not later:
         return code_length(np.zeros((1, 0, len(tasks.sizes))), tasks, portions)
     rows, sent = np.stack([portions < number for number in later]), np.stack([portions == number for number in later])
-    batch = batch_of_designs(features)
+    batch = batch_of_designs(features, tasks)
     batches = [slice(first, first + batch) for first in range(0, len(rows), batch)]
     lengths = np.concatenate([_path(features, tasks, rows[b], sent[b], strengths=strengths) for b in batches], axis=1)
     return code_length(lengths, tasks, portions)
@@ -78,7 +78,7 @@ def code_length(lengths: Float64Array, tasks: TaskStack, portions: IntArray) -> 
 
 
 def _path(
-    features: FloatArray, tasks: TaskStack, rows: BoolArray, sent: BoolArray, *, strengths: Sequence[float]
+    features: Features, tasks: TaskStack, rows: BoolArray, sent: BoolArray, *, strengths: Sequence[float]
 ) -> Float64Array:
     """Bits (s, f, t) of each portion ``sent`` (f, n) after ``rows`` (f, n), strengths rising."""
     rotations, designs = rotated_designs(features, rows)
@@ -90,7 +90,7 @@ def _path(
     even = 1 / np.asarray(tasks.sizes)[:, None]
     lengths = []
     for found in follow(problems, sorted(strengths), rule=CODE_RULE):
-        shares = probabilities(found.solution @ tested.coordinates + problems.barrier[:, :, None], tasks)
+        shares = probabilities(tested.scores(found.solution) + problems.barrier[:, :, None], tasks)
         own = shares.reshape(-1)[labels].astype(np.float64)
         lengths.append(np.where(counted, -np.log2((1 - spread) * own + spread * even), 0).sum(2))
     return np.stack(lengths)

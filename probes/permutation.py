@@ -19,10 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop.probes.design import FoldDesigns
+from outcrop.probes.design import Designs
 from outcrop.probes.grouping import GroupColumn
 from outcrop.probes.properties import MISSING, IntArray, Target
-from outcrop.probes.softmax import Float64Array, FloatArray
+from outcrop.probes.softmax import Float64Array
+from outcrop.probes.streaming import StreamedDesigns
 
 RIDGE = 0.1
 """Penalty of the ridge classifier, relative to the mean variance of the coordinates."""
@@ -34,6 +35,9 @@ class UntestedWarning(UserWarning):
 
 BATCH, BATCH_BYTES = 64, 2**20
 """Permutations fitted at once: at most so many, and such that their indicators fill no more than this."""
+
+STREAMED_SHARE = 16
+"""Of a column that is read by rows: no more than one over this of the memory."""
 
 
 def permuted_codes(target: Target, groups: IntArray, prompts: IntArray, *, permutations: int, seed: int) -> IntArray:
@@ -90,15 +94,21 @@ def warn_if_untested(
     )
 
 
-def permutation_hits(designs: FoldDesigns, tested: FoldDesigns, target: Target, permuted: IntArray) -> IntArray:
+def permutation_hits(designs: Designs, tested: Designs, target: Target, permuted: IntArray) -> IntArray:
     """Tested rows that are right for each labelling of ``permuted`` (p, n), as of :func:`permuted_codes`; (p,).
 
     ``designs`` are training rows of outer folds, ``tested`` their test rows in the same coordinates.
     """
-    classes, row = len(target.classes), designs.coordinates.itemsize * designs.rows.shape[1]
-    batch = max(1, min(BATCH, BATCH_BYTES // (classes * row)))
-    batches = range(0, len(permuted), batch)
-    return np.concatenate([_hits(designs, tested, permuted[at : at + batch], classes) for at in batches])
+    classes, most = len(target.classes), BATCH_BYTES
+    if isinstance(designs, StreamedDesigns):  # each batch is two passes over all rows
+        most = designs.features.memory // STREAMED_SHARE
+    batch = max(1, min(BATCH, most // (classes * designs.spectrum.itemsize * designs.rows.shape[1])))
+    hits = np.zeros(len(permuted), dtype=np.int64)
+    for f in range(len(tested.rows)):
+        alone = designs.alone(f, tested)
+        batches = [permuted[at : at + batch] for at in range(0, len(permuted), batch)]
+        hits += np.concatenate([_hits(*alone, codes, classes) for codes in batches])
+    return hits
 
 
 def permutation_p_value(hits: IntArray, permuted: IntArray) -> float:
@@ -109,22 +119,21 @@ def permutation_p_value(hits: IntArray, permuted: IntArray) -> float:
     return float("nan") if (permuted == permuted[0]).all() else float((hits >= hits[0]).mean())
 
 
-def _hits(designs: FoldDesigns, tested: FoldDesigns, codes: IntArray, classes: int) -> IntArray:
-    """Rows that a ridge classifier gets right out of fold, for each of ``codes`` (p, n)."""
-    hits = np.zeros(len(codes), dtype=np.int64)
-    for f in range(len(tested.rows)):
-        rows, used = designs.rows[f], designs.used[f]
-        coordinates, spectrum = designs.coordinates[f, :-1], designs.spectrum[f, :-1]
-        own = np.where(used, codes[:, rows], MISSING)
-        indicators = (own[:, None] == np.arange(classes)[:, None]).astype(coordinates.dtype)
-        count = int((own[0] != MISSING).sum())
-        shares = indicators.sum(2, keepdims=True) / count
-        indicators -= shares * (own != MISSING)[:, None]
-        scale = count * (spectrum + RIDGE * max(float(spectrum.mean()), float(np.finfo(spectrum.dtype).tiny)))
-        weights: FloatArray = (indicators.reshape(-1, len(rows)) @ coordinates.T) / scale
-        scores = (weights @ tested.coordinates[f, :-1]).reshape(*shares.shape[:2], -1) + shares
-        truth = np.where(tested.used[f], codes[:, tested.rows[f]], MISSING)
-        hits += (scores.argmax(1) == truth).sum(1)
+def _hits(design: Designs, tested: Designs, codes: IntArray, classes: int) -> IntArray:
+    """Rows that a ridge classifier of one fold's training rows gets right, for each of ``codes`` (p, n)."""
+    rows, spectrum = design.rows[0], design.spectrum[0, :-1]
+    own = np.where(design.used[0], codes[:, rows], MISSING)
+    indicators = (own[:, None] == np.arange(classes)[:, None]).astype(spectrum.dtype)
+    count = int((own[0] != MISSING).sum())
+    shares = indicators.sum(2, keepdims=True) / count
+    indicators -= shares * (own != MISSING)[:, None]
+    scale = count * (spectrum + RIDGE * max(float(spectrum.mean()), float(np.finfo(spectrum.dtype).tiny)))
+    weights = design.gather(indicators.reshape(1, -1, len(rows)))
+    weights[:, :, :-1] /= scale
+    weights[:, :, -1] = shares.reshape(-1)
+    scores = tested.scores(weights).reshape(*shares.shape[:2], -1)
+    truth = np.where(tested.used[0], codes[:, tested.rows[0]], MISSING)
+    hits: IntArray = (scores.argmax(1) == truth).sum(1)
     return hits
 
 

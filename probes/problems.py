@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from outcrop.probes.design import FoldDesigns
+from outcrop.probes.design import Designs
 from outcrop.probes.softmax import BARRIER, Float64Array, FloatArray, TaskStack
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -53,7 +53,7 @@ class Problems:
     ``codes`` (f, t, m): class of each row, 0 where it has none.
     """
 
-    designs: FoldDesigns
+    designs: Designs
     tasks: TaskStack
     weights: FloatArray
     ridge: Float64Array
@@ -71,7 +71,7 @@ class Problems:
 
     def logits(self, solution: FloatArray) -> FloatArray:
         """(f, c, m) logits of the designs' rows for weights (f, c, r + 1)."""
-        logits: FloatArray = solution @ self.designs.coordinates
+        logits = self.designs.scores(solution)
         logits += self.barrier[:, :, None]
         return logits
 
@@ -86,8 +86,8 @@ class Problems:
 
         Those of the classes that are there have mean 0.
         """
-        counts, coordinates = self.tasks.counts(self.designs.rows, self.weights > 0), self.designs.coordinates
-        start = np.zeros((*counts.shape, coordinates.shape[1]), dtype=coordinates.dtype)
+        counts, spectrum = self.tasks.counts(self.designs.rows, self.weights > 0), self.designs.spectrum
+        start = np.zeros((*counts.shape, spectrum.shape[1]), dtype=spectrum.dtype)
         logs = np.log(np.maximum(counts, 1))
         start[:, :, -1] = logs - self.shared(logs)
         return start
@@ -99,13 +99,13 @@ class Problems:
         return np.asarray(there * mean[:, self.tasks.owner])
 
 
-def pose(designs: FoldDesigns, tasks: TaskStack, *, strengths: Float64Array) -> Problems:
+def pose(designs: Designs, tasks: TaskStack, *, strengths: Float64Array) -> Problems:
     """Problems of all tasks on all designs, with scikit-learn's C in ``strengths`` (f, t).
 
     scikit-learn minimises C x sum of losses + |w|^2 / 2 with one weight vector for two classes; that is mean loss +
     |w|^2 / (2 C n), and twice the ridge where two opposed vectors stand for the one.
     """
-    dtype = designs.coordinates.dtype
+    dtype = designs.spectrum.dtype
     used = designs.used[:, None] & tasks.known(designs.rows)
     count = np.maximum(used.sum(2), 1)
     classes = tasks.counts(designs.rows, used) > 0

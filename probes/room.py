@@ -16,6 +16,12 @@ ITEM = 4
 TIMES, TIMES_WIDE = 3, 7
 """How many columns a cell takes in all, and where features outnumber samples (docs/benchmarks.md, "Memory")."""
 
+WAYS = (
+    "Capture with a coarser reduction (--reduction mean, grid:4 or project:256), leave such sites out (--site, sites), "
+    "or probe on a machine with more memory; --dtype int8 saves disk alone."
+)
+"""What else there is to do."""
+
 MEMORY, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -40,14 +46,14 @@ def check_room(recording: Recording, sites: Sequence[str], *, free: int | None) 
         return
     counts = f"{samples:,} samples x {widths[site]:,} features"
     what = f"A column of site {site!r} holds {counts}, {size_text(column)} as float32"
-    ways = (
-        "Capture with a coarser reduction (--reduction mean, grid:4 or project:256), leave such sites out (--site, "
-        "sites), or probe on a machine with more memory; --dtype int8 saves disk alone."
-    )
-    if column > free:
+    if column > free and widths[site] >= samples:
         raise InputError(
-            f"{what}, of which {size_text(free)} are free. A column must fit into memory as a whole. {ways}"
+            f"{what}, of which {size_text(free)} are free. A column must fit into memory as a whole. {WAYS}"
         )
+    by_rows = f"Have it read by rows (--memory {free // 2**21 or 1}MiB, memory=...), which takes longer. "
+    ways = WAYS if widths[site] >= samples else by_rows + WAYS
+    if column > free:
+        raise InputError(f"{what}, of which {size_text(free)} are free. {ways}")
     warnings.warn(
         f"{what}; a cell takes up to {size_text(needed)}, and {size_text(free)} are free: the sweep may be ended for "
         f"want of memory. {ways}",

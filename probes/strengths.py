@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.design import rotated_designs, stack_designs
+from outcrop.probes.design import Features, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import Rule
 from outcrop.probes.path import Path
 from outcrop.probes.problems import pose
@@ -64,7 +64,7 @@ class Choice:
     apart: IntArray
 
 
-def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, strengths: Sequence[float]) -> Choice:
+def choose_strengths(features: Features, tasks: TaskStack, splits: Splits, *, strengths: Sequence[float]) -> Choice:
     """Follow ``strengths`` from strong penalty to weak on every inner fold of ``features`` (n, d).
 
     Accuracy decides, as it is what the sweep reports. In a balanced design the loss would ask for a stronger penalty:
@@ -73,7 +73,7 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
     """
     rising = np.asarray(sorted(strengths))
     found = Validation.empty(len(rising), splits, tasks=len(tasks.sizes))
-    batches = _batches(features, splits)
+    batches = _batches(features, tasks, splits)
     lent: dict[int, Lent] = {}
     for number, (inner, lenders) in enumerate(batches):
         path = _Path(features, tasks, splits.inner[inner], lenders, first=inner.start)
@@ -86,8 +86,13 @@ def choose_strengths(features: FloatArray, tasks: TaskStack, splits: Splits, *, 
     return Choice(hits.transpose(1, 2, 0), losses.transpose(1, 2, 0), rising[best], near, apart)
 
 
-def batch_of_designs(features: FloatArray) -> int:
-    """How many designs of ``features`` (n, d) are worked on at once: small ones together, large ones one by one."""
+def batch_of_designs(features: Features, tasks: TaskStack) -> int:
+    """How many designs of ``features`` (n, d) are worked on at once: small ones together, large ones one by one.
+
+    Of features that are read by rows as many as can be: ``tasks`` tell how much each holds.
+    """
+    if not isinstance(features, np.ndarray):
+        return features.batch(tasks=len(tasks.sizes), columns=sum(tasks.sizes))
     n, d = features.shape
     rank = min(n, d)
     item = int(features.itemsize)
@@ -137,9 +142,9 @@ def hits_apart(parts: IntArray, splits: Splits, best: IntArray) -> IntArray:
     return result
 
 
-def _batches(features: FloatArray, splits: Splits) -> list[tuple[slice, dict[int, int]]]:
+def _batches(features: Features, tasks: TaskStack, splits: Splits) -> list[tuple[slice, dict[int, int]]]:
     """Batches of inner folds, and of each those whose weights an outer fold takes: from the first that it uses."""
-    batch = batch_of_designs(features)
+    batch = batch_of_designs(features, tasks)
     served: set[int] = set()
     found = []
     for first in range(0, len(splits.inner), batch):
@@ -170,7 +175,7 @@ class _Path:
 
     def __init__(
         self,
-        features: FloatArray,
+        features: Features,
         tasks: TaskStack,
         inner: Sequence[InnerFold],
         lenders: dict[int, int],
@@ -213,7 +218,7 @@ class _Path:
         wanted = np.stack([going[[own for own, _ in users]].any(0) for users in self.users])
         problems = self.problems
         solved = self.path.advance(problems.ridge / strength, rule=PATH_RULE, wanted=wanted)
-        logits = solved.solution @ self.held.coordinates + problems.barrier[:, :, None]
+        logits = self.held.scores(solved.solution) + problems.barrier[:, :, None]
         right = (predict_codes(logits, problems.tasks) == self.codes) & self.known
         losses = np.minimum(exponentials(logits, problems.tasks, self.labels)[2], SCORED_LOSS) * self.known
         unfitted = share(solved.objective, self.entropy)

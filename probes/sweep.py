@@ -1,6 +1,7 @@
 """Probe every property at every site and step of a data set."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from outcrop.data.errors import InputError
 from outcrop.probes.baselines import ROLE as BASELINE
 from outcrop.probes.baselines import with_baselines
-from outcrop.probes.cells import CellFitter, Progress, fit_cells, given_surprises
+from outcrop.probes.cells import CellFitter, Progress, fit_cells, fit_missing, given_surprises
 from outcrop.probes.checkpoint import Checkpoint
 from outcrop.probes.comparison import UNLABELLED, Outcomes
 from outcrop.probes.conditional import conditional_columns
@@ -49,13 +50,15 @@ def probe(
     progress: Progress | bool = False,
     resume: str | Path | None = None,
     fitter: CellFitter | None = None,
+    memory: int | None = None,
 ) -> ProbeTable:
     """Fit and test a linear probe for each property, site and step of ``recording`` (a data set).
 
     Accuracy is out of fold over all rows that have the label, with nothing that ``spec.group_by`` names on both sides.
     ``progress`` is called with (done, total) after each cell of site and step; ``True`` shows a bar with the time left.
     Finished cells are kept in the folder ``resume``, so that the same call goes on where it was stopped; saving the
-    table there removes them. ``fitter`` fits the cells elsewhere (:func:`outcrop.cluster.probe_on`).
+    table there removes them. ``fitter`` fits the cells elsewhere (:func:`outcrop.cluster.probe_on`). A column that
+    would take more than ``memory`` bytes to work on is read by rows, over and over: the same table, later.
     Raises :class:`InputError` before any fit for a request that cannot be met or a column larger than the memory, and
     :class:`DataError` for activations that are not finite. Warns of properties that are confounded or will have no
     p-value, of memory that may not do, and of features that are constant or far more than the samples.
@@ -69,21 +72,37 @@ def probe(
     spec = spec or ProbeSpec()
     if spec.device is not None and fitter is None:
         check_device(spec.device)
+    _check_memory(memory, spec, recording)
     recording = with_baselines(recording, spec.baselines, sites=spec.sites)
     plan = make_plan(recording, spec)
-    if fitter is None:
+    if fitter is None and memory is None:
         check_room(recording, plan.sites, free=free_memory())
     kept, check = Checkpoint(Path(resume), plan, recording) if resume is not None else None, FeatureCheck()
     with shown(progress) as update:
+        fitter = fitter or functools.partial(fit_missing, memory=memory)
         fitted = fit_cells(recording, plan, progress=update, check=check, kept=kept, fitter=fitter)
     check.warn()
     table = _tabulate(recording, plan, [own.fit for own in fitted], widths=[own.width for own in fitted])
     if spec.given is not None:
         columns = conditional_columns(
-            plan, given_surprises(recording, plan), np.stack([own.surprise for own in fitted], axis=1)
+            plan, given_surprises(recording, plan, memory=memory), np.stack([own.surprise for own in fitted], axis=1)
         )
         table = dataclasses.replace(table, frame=table.frame.assign(**columns))
     return table
+
+
+def _check_memory(memory: int | None, spec: ProbeSpec, recording: Recording) -> None:
+    if memory is None:
+        return
+    if memory < 1:
+        raise InputError(f"memory must be a number of bytes from 1 on. Got {memory}.")
+    if spec.device is not None:
+        raise InputError("memory is of no use with a device: there, a column is never read by rows. Leave one out.")
+    if not hasattr(recording, "rows"):
+        raise InputError(
+            f"memory needs a recording of which some rows can be read, as of an open data set. Got a "
+            f"{type(recording).__name__}, which has no method `rows`: leave memory out."
+        )
 
 
 def _tabulate(recording: Recording, plan: Plan, fits: Sequence[CellFit], *, widths: Sequence[int]) -> ProbeTable:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outcrop.probes.design import FoldDesigns, Rotation, rotated_designs, stack_designs
+from outcrop.probes.design import Designs, Features, Rotation, rotated_designs, stack_designs
 from outcrop.probes.lbfgs import minimise
 from outcrop.probes.logistic import FIT_RULE
 from outcrop.probes.metrics import LEAST_PROBABILITY
@@ -23,7 +23,7 @@ from outcrop.probes.strengths import batch_of_designs, choose_strengths
 
 
 def surprises(
-    features: FloatArray, targets: Sequence[Target], splits: Splits, *, strengths: Sequence[float]
+    features: Features, targets: Sequence[Target], splits: Splits, *, strengths: Sequence[float]
 ) -> Float64Array:
     """Out-of-fold -log2 p of each label (t, n), 0 where there is none; features (n, d).
 
@@ -52,23 +52,23 @@ class FittedFolds:
     solution: FloatArray
     rotations: Sequence[Rotation]
 
-    def tested(self, features: FloatArray) -> FoldDesigns:
+    def tested(self, features: Features) -> Designs:
         """The test rows of ``features`` (n, d) in the coordinates of each fold."""
         return stack_designs(features, self.rotations, np.stack([fold.test for fold in self.folds]))
 
-    def logits(self, tested: FoldDesigns) -> FloatArray:
+    def logits(self, tested: Designs) -> FloatArray:
         """(f, c, m), of rows as of :meth:`tested`."""
-        return np.asarray(self.solution @ tested.coordinates + self.problems.barrier[:, :, None])
+        return np.asarray(tested.scores(self.solution) + self.problems.barrier[:, :, None])
 
 
 def fit_folds(
-    features: FloatArray, tasks: TaskStack, folds: Sequence[Fold], *, strengths: Float64Array
+    features: Features, tasks: TaskStack, folds: Sequence[Fold], *, strengths: Float64Array
 ) -> Iterator[FittedFolds]:
     """Fit all tasks on each fold's training rows at ``strengths`` (f, t), as many folds at once as are small together.
 
     A batch is let go before the next is built, if the caller does so: large folds are in memory one by one.
     """
-    batch = batch_of_designs(features)
+    batch = batch_of_designs(features, tasks)
     for first in range(0, len(folds), batch):
         own = folds[first : first + batch]
         rotations, designs = rotated_designs(features, np.stack([fold.train for fold in own]))

@@ -154,6 +154,8 @@ def test_flags_win_over_the_configuration(run: Run, tmp_path: Path) -> None:
         (["--site", "mid_blok"], "Did you mean 'mid_block'?"),
         (["--step", "4"], "4"),
         (["--group-by", "tempalte"], "tempalte"),
+        (["--memory", "much"], "such as 800MB or 2GiB"),
+        (["--memory", "1", "--folds", "3"], "read by rows"),
     ],
 )
 def test_a_probe_of_what_is_not_there_is_refused(run: Run, recorded: Path, arguments: list[str], message: str) -> None:

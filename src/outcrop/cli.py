@@ -112,9 +112,9 @@ def capture(
     torchrun, accelerate launch or in a SLURM array, each makes its part of the shards; with --scheduler, this one
     deals them out to workers.
     """
-    from outcrop.capture.memory import parse_size
     from outcrop.capture.ranks import Rank
     from outcrop.capture.spec import parse_spec, read_spec_fields
+    from outcrop.data.sizes import parse_size
 
     opened = chosen_scheduler(flags)
     if opened and (rank_text or dry_run):
@@ -229,20 +229,25 @@ def sites(model: str, *, part: str, meta: bool, attention: bool, as_json: bool, 
 @click.option("--code-length/--no-code-length", default=None, help="Measure how many bits the labels cost, too.")
 @click.option("--seed", type=int, help="Of folds, control tasks, permutations and resampling (default: 0).")
 @click.option("--device", help="Solve with PyTorch there: cuda, cuda:1, ... (default: NumPy on all cores).")
+@click.option(
+    "--memory", help="What a column may take, such as 2GiB: larger ones are read by rows (default: no limit)."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the result (default: DATASET/probes).")
 @scheduler_options
 @click.option("--json", "as_json", is_flag=True, help="Print the best cell of each property as JSON, all columns.")
-def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> None:
+def probe(dataset: str, out: Path | None, *, memory: str | None, as_json: bool, **flags: Any) -> None:
     """Fit linear probes for every property, site and step of DATASET, with grouped splits and controls.
 
     An interrupted sweep goes on when the same command is given again.
     """
     import outcrop as oc
     from outcrop.data.places import absolute
+    from outcrop.data.sizes import parse_size
     from outcrop.data.store import is_remote, local_path
     from outcrop.probes.destination import check_destination
 
     opened = chosen_scheduler(flags)
+    cap = parse_size(memory) if memory else None
     spec = oc.ProbeSpec(**{name: value for name, value in flags.items() if value not in (None, ())})
     if out is None and is_remote(dataset):
         raise click.UsageError("Give --out: the table of a data set behind a URL goes to a folder of this machine.")
@@ -255,9 +260,9 @@ def probe(dataset: str, out: Path | None, *, as_json: bool, **flags: Any) -> Non
             from outcrop.cluster.sweeps import probe_on
 
             with opened() as cluster:
-                table = probe_on(cluster, ds, spec=spec, progress=update, resume=target)
+                table = probe_on(cluster, ds, spec=spec, progress=update, resume=target, memory=cap)
         else:
-            table = oc.probe(ds, spec=spec, progress=update, resume=target)
+            table = oc.probe(ds, spec=spec, progress=update, resume=target, memory=cap)
     table.save(target)
     figures = oc.write_figures(table, target / "figures")
     if as_json:

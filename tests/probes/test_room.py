@@ -32,6 +32,13 @@ def test_a_column_larger_than_the_memory_is_refused_with_the_ways_out(shaped: Sh
         check_room(shaped, ["narrow", "wide"], free=399_999)
 
 
+def test_where_samples_outnumber_features_the_column_can_be_read_by_rows(shaped: Shaped) -> None:
+    with pytest.raises(InputError, match=r"'narrow'.*Have it read by rows \(--memory 1MiB.*Capture with"):
+        check_room(shaped, ["narrow"], free=3_999)
+    with pytest.warns(RoomWarning, match="Have it read by rows"):
+        check_room(shaped, ["narrow"], free=4_000)
+
+
 def test_what_a_cell_takes_is_warned_of(shaped: Shaped) -> None:
     with pytest.warns(RoomWarning, match=r"a cell takes up to .* may be ended for want of memory\. Capture with"):
         check_room(shaped, ["wide"], free=400_000)

@@ -120,7 +120,7 @@ def test_batches_choose_as_one_batch_does(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("shape", [(432, 640), (432, 1280), (240, 65536), (60, 5000)])
 def test_wide_columns_are_worked_on_with_few_bases_at_once(shape: tuple[int, int]) -> None:
     n, d = shape
-    batch, rank = batch_of_designs(np.empty(shape, np.float32)), min(shape)
+    batch, rank = batch_of_designs(np.empty(shape, np.float32), TaskStack(np.zeros((1, n), np.int64), (2,))), min(shape)
     assert batch == 1 or batch * 4 * max(d * rank, 8 * n * (rank + 1)) <= 2**26
     assert (batch + 1) * 4 * max(d * rank, 8 * n * (rank + 1)) > 2**26
 
