@@ -50,7 +50,7 @@ def check_room(recording: Recording, sites: Sequence[str], *, free: int | None) 
         raise InputError(
             f"{what}, of which {size_text(free)} are free. A column must fit into memory as a whole. {WAYS}"
         )
-    by_rows = f"Have it read by rows (--memory {free // 2**21 or 1}MiB, memory=...), which takes longer. "
+    by_rows = f"Have it read by rows (--memory {free // 2**21 or 1}MiB, memory=...). "
     ways = WAYS if widths[site] >= samples else by_rows + WAYS
     if column > free:
         raise InputError(f"{what}, of which {size_text(free)} are free. {ways}")

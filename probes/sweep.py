@@ -58,7 +58,7 @@ def probe(
     ``progress`` is called with (done, total) after each cell of site and step; ``True`` shows a bar with the time left.
     Finished cells are kept in the folder ``resume``, so that the same call goes on where it was stopped; saving the
     table there removes them. ``fitter`` fits the cells elsewhere (:func:`outcrop.cluster.probe_on`). A column that
-    would take more than ``memory`` bytes to work on is read by rows, over and over: the same table, later.
+    would take more than ``memory`` bytes to work on is read by rows, over and over; the table is the same.
     Raises :class:`InputError` before any fit for a request that cannot be met or a column larger than the memory, and
     :class:`DataError` for activations that are not finite. Warns of properties that are confounded or will have no
     p-value, of memory that may not do, and of features that are constant or far more than the samples.
