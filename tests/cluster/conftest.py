@@ -15,6 +15,7 @@ MODEL = """
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import torch
@@ -35,8 +36,13 @@ class Generator(nn.Module):
         with (HERE / "calls").open("a") as log:  # a line is written at once
             log.write(f"{os.getpid()}\\n")
         self.calls += 1
-        if self.calls == 5 and (HERE / "deadly").exists():  # one dry pass, then two batches a shard
-            (HERE / "deadly").unlink()
+        if self.calls == 2 and (HERE / "together").exists():
+            (HERE / f"together-{os.getpid()}").touch()
+            while len([*HERE.glob("together-*")]) < 2:
+                time.sleep(0.05)
+        deadly = HERE / "deadly"
+        if self.calls % 2 and deadly.exists() and self.calls >= int(deadly.read_text() or 5):
+            deadly.unlink()  # one dry pass, then two batches a shard: this is in the midst of one
             os.kill(os.getpid(), signal.SIGKILL)
         if self.calls == 3 and (HERE / "cut").exists():  # in the midst of its first shard
             wire = (HERE / "cut").read_text()
@@ -56,8 +62,12 @@ TEMPLATES = ["a {style} {content}", "the {content}, {style}", "{content} in {sty
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the model lies. A process that finds the file ``deadly`` there ends; one on the host whose network device
-    ``cut`` names takes that down; ``calls`` lists who ran the model."""
+    """Where the model lies, and what may be told it there by files.
+
+    ``deadly``: a process that finds it ends, at its fifth call or the one that stands in it. ``cut``: one on the host
+    whose network device it names takes that down. ``together``: the first two processes wait for each other, so that
+    none does all of the work. ``calls`` lists who ran the model.
+    """
     folder = tmp_path_factory.mktemp("model")
     (folder / "model.py").write_text(MODEL)
     return folder

@@ -43,7 +43,7 @@ def test_the_pictures_are_the_same(
 ) -> None:
     whole = run_study(study, tmp_path / "whole")
     if deadly:
-        (model_folder / "deadly").touch()
+        (model_folder / "deadly").write_text("3")
     told: list[tuple[int, int]] = []
     outcomes = attribute_on(cluster, study, tmp_path / "study", progress=lambda *at: told.append(at))
     assert not (model_folder / "deadly").exists()
