@@ -14,6 +14,13 @@ from outcrop.data.stored import StoredColumn, stored_columns
 from outcrop.data.structure import ShardStructure, check_shard, column_record, read_array
 from outcrop.data.tables import SAMPLE_COLUMNS
 
+RESULTS = {
+    "effects.json": "the effects of interventions: give the data set, and to `outcrop report` also --effects",
+    "outcomes.json": "a study of interventions",
+    "probes.json": "a table of probes: give its data set",
+}
+"""What a file of this name tells of a folder that is no data set."""
+
 
 @dataclass(frozen=True)
 class ShardTable:
@@ -44,10 +51,13 @@ def read_meta(path: Path) -> DatasetRecord:
 
 
 def whereabouts(folder: Path) -> str:
-    """A sentence that names the data set around ``folder``, starting with a space; empty where there is none."""
+    """What to give in place of a ``folder`` that is no data set, as a sentence that starts with a space."""
     around = (place for place in (*folder.parents, *folder.absolute().parents) if (place / "dataset.json").is_file())
     found = next(around, None)
-    return f" It lies in one: give {found}." if found is not None else ""
+    if found is not None:
+        return f" It lies in one: give {found}."
+    held = next((text for name, text in RESULTS.items() if (folder / name).is_file()), None)
+    return f" It holds {held}." if held else " Expected a folder that `outcrop capture --out` wrote."
 
 
 def shard_samples(source: LocalSource, shard: ShardStructure) -> pd.DataFrame:

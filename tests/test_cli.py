@@ -90,7 +90,10 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
         (["capture", "--out", "x", "--half", "left"], "Invalid value for '--half'"),
         (["probe"], "Missing argument 'DATASET'"),
         (["report", "a", "b"], "Give --out for a report on several"),
-        (["report", "a", "b", "--out", "x", "--effects", "c"], "Give --effects once for each data set: 2 times, not 1"),
+        (
+            ["report", "a", "b", "--out", "x.html", "--effects", "c"],
+            "Give --effects once for each data set: 2 times, not 1",
+        ),
         (["view", "a", "--probes", "b", "--probes", "c"], "Give --probes once for each data set: 1 times, not 2"),
         (["view", "a", "--port", "99999"], "Invalid value for '--port'"),
     ],
@@ -107,6 +110,20 @@ def test_a_study_in_the_place_of_a_data_set_is_told_where_it_belongs(run: Run, t
     code, out, err = run(command, tmp_path)
     assert (code, out) == (2, "")
     assert f"add --effects {tmp_path}" in err
+
+
+def test_a_report_says_what_is_missing_before_any_work(run: Run, recorded: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / "mistyped" / "report.html", recorded):
+        code, _, told = run("report", recorded, "--out", out)
+        assert code == 1
+        assert str(out if out.is_dir() else out.parent) in told
+    assert not (tmp_path / "mistyped").exists()
+    code, _, told = run("report", recorded, "--probes", tmp_path / "sweep")
+    assert code == 1
+    assert told.endswith(f"Make it: outcrop probe {recorded} --out {tmp_path / 'sweep'}\n")
+    code, _, told = run("view", recorded)
+    assert code == 1
+    assert told.endswith(f"Make it: outcrop probe {recorded}\n")
 
 
 @pytest.mark.parametrize(

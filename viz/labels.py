@@ -144,7 +144,9 @@ def q_value(value: float) -> str:
 
 
 def rivals(count: int, others: int) -> str:
-    """How many of the ``others`` have a value within the best one's interval."""
+    """How many of the ``others`` have a value within the best one's interval; empty where there are no others."""
+    if others < 2:
+        return f"The only other cell {'reaches' if count else 'does not reach'} this interval." if others else ""
     if count == 0:
         return f"None of the other {others} cells has a value within its interval."
     verb = "reaches" if count == 1 else "reach"

@@ -57,12 +57,13 @@ def write_exhibits(exhibits: Sequence[Exhibit], out: str | Path) -> Path:
         temporary.write_text(page, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StorageError(
             f"expected to write the report {path}; the system says: {error.strerror or error}. "
             "Choose a file in a folder that can be written and has space left."
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outcrop.console import progress
+from outcrop.console import check_file, progress
 
 if TYPE_CHECKING:
     from outcrop.data.dataset import Dataset
@@ -37,6 +37,7 @@ def atlas(
     from outcrop.viz.figures import figure_kind, write_figure
 
     figure_kind(out)
+    check_file(out)
     ds = oc.open_dataset(dataset)
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     spec = oc.AtlasSpec(**thinned(ds) | given)

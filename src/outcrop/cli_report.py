@@ -1,12 +1,13 @@
 """`outcrop report`: one page on one or several data sets."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from outcrop.console import progress
+from outcrop.console import check_file, fail, progress
 
 if TYPE_CHECKING:
     from outcrop.viz.exhibit import Exhibit
@@ -59,10 +60,17 @@ def report(
     """
     if len(datasets) > 1 and out is None:
         raise click.UsageError("Give --out for a report on several data sets.")
-    from outcrop.viz.report import write_exhibits
+    from outcrop.viz.report import check_page, write_exhibits
 
-    exhibits = open_exhibits(datasets, probes, effects, atlas=atlas)
-    click.echo(f"Report: {write_exhibits(exhibits, out or datasets[0] / 'report.html')}")
+    page = out or datasets[0] / "report.html"
+    if out is not None:
+        check_file(page)
+    check_page(page)
+    try:
+        exhibits = open_exhibits(datasets, probes, effects, atlas=atlas)
+        click.echo(f"Report: {write_exhibits(exhibits, page)}")
+    except KeyboardInterrupt:
+        fail(f"Interrupted: {page} is as it was. Run the same command again.", code=130)
 
 
 def open_exhibits(
@@ -89,13 +97,21 @@ def _open(path: Path, probes: Path, effects: Path, *, atlas: str | None) -> "Exh
     import outcrop as oc
     from outcrop.attribution import load_outcomes
     from outcrop.attribution.effect_table import EffectTable
+    from outcrop.data.errors import DataError
     from outcrop.viz.exhibit import Exhibit
 
     if (path / "outcomes.json").is_file() and not (path / "dataset.json").is_file():
         raise click.UsageError(
             f"{path} holds a study of interventions, not a data set. Name the data set, and add --effects {path}."
         )
-    ds, table = oc.open_dataset(path), oc.ProbeTable.load(probes)
+    ds = oc.open_dataset(path)
+    if not (probes / "probes.json").is_file():
+        apart = "" if probes == path / "probes" else f" --out {shlex.quote(str(probes))}"
+        raise DataError(
+            f"There is no table of probes in {probes}: probes.json is missing, and the page rests on it. "
+            f"Make it: outcrop probe {shlex.quote(str(path))}{apart}"
+        )
+    table = oc.ProbeTable.load(probes)
     maps = None
     if atlas is not None:
         from outcrop.cli_atlas import thinned

@@ -1,11 +1,13 @@
 """What commands share on a terminal: progress, and errors that fit on one screen."""
 
+import os
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -51,6 +53,22 @@ class _PlainProgress:
         spent, fresh = time.monotonic() - self.started, done - self.first
         left = f", about {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
         click.echo(f"{self.title}: {done} of {total} {self.unit}{left}", err=True)
+
+
+def check_file(path: Path) -> None:
+    """Before any work: whether a file can be written to ``path``, in a folder that is there.
+
+    Raises ``InputError`` for a folder that is missing and for a ``path`` that is one, ``StorageError`` for a folder in
+    which nothing can be written.
+    """
+    from outcrop.data.errors import InputError, StorageError
+
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Expected the name of a file to write: give another --out.")
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {path.parent} to write {path.name} into. Make it, or give another --out.")
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"Nothing can be written in {path.parent}. Give another --out.")
 
 
 @contextmanager

@@ -58,7 +58,10 @@ def test_from_a_folder_of_a_data_set_the_way_is_shown(folder: Path, look: Callab
     (folder / "probes" / "figures").mkdir(parents=True)
     with pytest.raises(DataError, match=f"no dataset.json. It lies in one: give {re.escape(str(folder))}."):
         look(folder / "probes" / "figures")
-    with pytest.raises(DataError, match=r"no dataset.json\.$"):
+    with pytest.raises(DataError, match=r"no dataset.json\. Expected a folder that `outcrop capture --out` wrote\."):
+        look(folder.parent)
+    (folder.parent / "effects.json").touch()
+    with pytest.raises(DataError, match="It holds the effects of interventions: give the data set"):
         look(folder.parent)
 
 

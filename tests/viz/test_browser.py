@@ -215,6 +215,9 @@ def test_an_effect_opens_to_the_pictures_it_was_read_from(report: Visit) -> None
     assert dialog.locator("h2").inner_text() == "Style: up 1 · steps 0–3"
     assert dialog.locator(".pair").count() == 2
     assert "A: a red disc\nB: a blue star" in dialog.locator(".pair").first.inner_text()
+    report.page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert layer.evaluate("node => node === document.activeElement")
 
 
 def test_a_script_in_a_prompt_is_shown_as_text(report: Visit) -> None:
@@ -235,6 +238,19 @@ def test_the_button_changes_between_light_and_dark(report: Visit) -> None:
     assert [light[0], dark[0]] == ["rgb(253, 253, 251)", "rgb(22, 23, 21)"]
     report.page.click("#theme")
     wait_until(report.page, f"{tick} === '{light[1]}'")
+
+
+def test_a_dark_page_prints_on_white_with_its_figures(report: Visit) -> None:
+    colours = "[...['background-color', 'color']].map((name) => getComputedStyle(document.body).getPropertyValue(name))"
+    light = report.page.evaluate(colours)
+    report.page.click("#theme")
+    assert report.page.evaluate(colours) != light
+    report.page.emulate_media(media="print", color_scheme="dark")
+    assert report.page.evaluate(colours) == light
+    assert report.page.locator('img[alt^="Heatmap"]').is_visible()
+    assert not report.page.locator("#maps").is_visible()
+    report.page.emulate_media(media="screen", color_scheme="light")
+    report.page.click("#theme")
 
 
 def test_a_dark_phone_needs_no_scrolling_to_the_side(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> None:

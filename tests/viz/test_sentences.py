@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from outcrop.viz.grid import property_grid
+from outcrop.viz.labels import rivals
 from outcrop.viz.sentences import answer, caveats, heatmap_alt, methods, reading_guide
 from outcrop.viz.site_names import short_site_names
 
@@ -35,11 +36,20 @@ def test_nothing_planted_nothing_claimed(planted: pd.DataFrame) -> None:
 
 
 def test_cells_within_the_interval_of_the_best_are_counted(planted: pd.DataFrame) -> None:
-    rivals = (planted["property"] == "content") & (planted["step"] == 4) & (planted["order"] < 11)
-    planted.loc[rivals, ["accuracy", "low"]] = [0.94, 0.9]
+    others = (planted["property"] == "content") & (planted["step"] == 4) & (planted["order"] < 11)
+    planted.loc[others, ["accuracy", "low"]] = [0.94, 0.9]
     found = answer(property_grid(planted, "content"), dict.fromkeys(planted["site"], "x"), confidence=0.95)
     assert "11 of the other 175 cells reach the same interval" in found.context
     assert "At noise 50 it is decodable at half of the sites or more." in found.context
+
+
+@pytest.mark.parametrize(
+    ("count", "others", "said"),
+    [(0, 0, ""), (0, 1, "The only other cell does not reach"), (1, 1, "The only other cell reaches"), (1, 2, "1 of")],
+)
+def test_few_rivals_are_told_in_words(count: int, others: int, said: str) -> None:
+    assert rivals(count, others).startswith(said)
+    assert bool(rivals(count, others)) == bool(said)
 
 
 def test_alternative_text_names_the_best_cells(planted: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_a_figure_is_drawn_and_its_panels_are_kept(planted: Planted, run: Run, tmp_path: Path) -> None:
-    ds, out = planted(), tmp_path / "made" / "atlas.svg"
+    ds, out = planted(), tmp_path / "atlas.svg"
     given = ("atlas", ds.path, "--property", "content", "--method", "pca", "--step", 1, "--out", out)
     code, told, _ = run(*given)
     assert code == 0
@@ -37,10 +37,12 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_computed(
     for wrong, message in (
         (("--property", "contents", "--out", tmp_path / "a.png"), "Did you mean 'content'"),
         (("--out", tmp_path / "a.tiff"), "ends in .png, .svg or .pdf"),
+        (("--out", tmp_path / "mistyped" / "a.png"), "There is no folder"),
         (("--neighbours", 40, "--out", tmp_path / "a.png"), "more than 80 samples"),
         (("--site", "mid_blok", "--out", tmp_path / "a.png"), "Did you mean 'mid_block'"),
     ):
         code, _, told = run("atlas", ds.path, "--method", "pca", *wrong)
         assert code == 1
         assert message in told
+    assert not (tmp_path / "mistyped").exists()
     assert not (ds.path / "atlas").exists()
