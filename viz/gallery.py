@@ -14,9 +14,10 @@ CANDIDATES = 2000  # samples looked at, evenly spaced
 
 @dataclass(frozen=True)
 class Example:
-    """One image as a data URI, with its prompt, its seed and its labels."""
+    """One image as a data URI with its ``size`` (width, height) in pixels, its prompt, its seed and its labels."""
 
     uri: str
+    size: tuple[int, int]
     prompt: str
     seed: str
     labels: str
@@ -48,7 +49,7 @@ def gallery(ds: HasSamples, *, count: int = 12) -> list[Example]:
         ", ".join(f"{name}: {value}" for name, value in row.items()) for _, row in ds.labels.loc[ids].iterrows()
     ]
     return [
-        Example(_thumbnail(image), str(prompt), str(seed), text)
+        Example(*_thumbnail(image), str(prompt), str(seed), text)
         for image, prompt, seed, text in zip(
             ds.images(ids), samples["prompt"], samples["seed"], described, strict=True
         )
@@ -60,10 +61,10 @@ def data_uri(content: bytes, *, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _thumbnail(image: Image.Image) -> str:
+def _thumbnail(image: Image.Image) -> tuple[str, tuple[int, int]]:
     small = image.convert("RGB")
     small.thumbnail((LARGEST, LARGEST))
     kind = "PNG" if max(small.size) <= LARGEST // 2 else "JPEG"
     buffer = BytesIO()
     small.save(buffer, format=kind, optimize=True)
-    return data_uri(buffer.getvalue(), kind=f"image/{kind.lower()}")
+    return data_uri(buffer.getvalue(), kind=f"image/{kind.lower()}"), small.size

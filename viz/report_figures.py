@@ -22,12 +22,13 @@ LARGEST_SVG = 500_000  # bytes; a larger drawing goes in as PNG
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a data URI, with its heading, its alternative text and its width in pixels."""
+    """A figure as a data URI, with its heading, its alternative text, and its width and height in pixels."""
 
     title: str
     uri: str
     alt: str
     width: int
+    height: int
 
 
 def probe_pictures(
@@ -54,4 +55,5 @@ def as_picture(figure: Figure, title: str, alt: str) -> Picture:
     content, kind = render_figure(figure, kind="svg"), "image/svg+xml"
     if len(content) > LARGEST_SVG:
         content, kind = render_figure(figure, kind="png", dpi=160), "image/png"
-    return Picture(title, data_uri(content, kind=kind), alt, round(96 * float(figure.get_figwidth())))
+    width, height = (round(96 * float(side)) for side in figure.get_size_inches())
+    return Picture(title, data_uri(content, kind=kind), alt, width, height)

@@ -265,13 +265,17 @@ def test_a_dark_phone_needs_no_scrolling_to_the_side(browser: "Browser", written
     opened.page.context.close()
 
 
-def test_nothing_moves_when_the_maps_are_drawn(browser: "Browser", written: tuple[Path, pd.DataFrame]) -> None:
+def test_nothing_moves_when_maps_are_drawn_and_pictures_read(
+    browser: "Browser", written: tuple[Path, pd.DataFrame]
+) -> None:
     opened = visit(browser, written, viewport={"width": 1400, "height": 900})
     height = "document.documentElement.scrollHeight"
     before = opened.page.evaluate(height)
     draw(opened)
     opened.page.locator("[data-effects]").scroll_into_view_if_needed()
     opened.page.wait_for_selector("[data-effects][data-drawn]")
+    opened.page.locator(".strip figure").last.scroll_into_view_if_needed()
+    wait_until(opened.page, "[...document.querySelectorAll('.strip img')].at(-1).naturalWidth > 0")
     assert opened.page.evaluate(height) == before
     opened.page.context.close()
 
