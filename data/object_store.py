@@ -141,6 +141,16 @@ def told(error: Exception, location: str) -> str:
             f"the store refuses it to these credentials ({first_line(error)}). Give credentials that may read, write, "
             f"list and delete in {bucket!r} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ...)."
         )
+    if "169.254.169.254" in text:  # where machines of a cloud ask for theirs
+        return (
+            "no credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or those of your store), on "
+            "every machine that works on it."
+        )
+    if "?delete" in text and "501" in text:
+        return (
+            "the store cannot remove several objects at once. Set AWS_DISABLE_BULK_DELETE=true and run the same "
+            "command again to go on."
+        )
     return f"{first_line(error)} {AGAIN}"
 
 

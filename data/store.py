@@ -4,6 +4,7 @@ Reading only. Nothing is kept open between two reads, so that a store may cross 
 """
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -190,6 +191,8 @@ def _own_driver(location: str) -> tuple[Any, str] | None:
 def local_path(location: str | Path) -> Path:
     """The path of what lies on this machine, given as such or as ``file://``."""
     text = str(location)
+    if match := re.match(r"(s3|gs|az|hf|https?):/(?!/)(.*)", text):
+        raise InputError(f"{text} is no URL, as one slash is missing. Did you mean {match[1]}://{match[2]}?")
     return Path(unquote(urlsplit(text).path)) if text.startswith("file://") else Path(location)
 
 

@@ -29,9 +29,9 @@ import click
 @click.option("--steps", type=int, default=20, show_default=True, help="Denoising steps.")
 @click.option("--seconds", type=float, help="A sample takes so long (default: two trial samples are made).")
 @click.option("--image-kb", type=float, help="A picture takes so much (default: as those two, or 2000 with --seconds).")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the data set to be captured.")
+@click.option("--out", required=True, help="Folder or URL of the data set to be captured.")
 @click.option("--json", "as_json", is_flag=True, help="Print the proposal as JSON.")
-def plan(*, budget_gb: float, image_kb: float | None, out: Path, as_json: bool, **asked: Any) -> None:
+def plan(*, budget_gb: float, image_kb: float | None, out: str, as_json: bool, **asked: Any) -> None:
     """Propose reduction, steps, sites and samples of a capture, and print the command that makes it.
 
     As much is kept as the disk allows; what is left out is named, with the reason. With --seconds, a local folder needs

@@ -255,6 +255,23 @@ def test_what_stands_in_the_way_is_told(
         open_place(OUT)
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Error performing PUT http://169.254.169.254/latest/api/token: 403", "no credentials were found. Set AWS_"),
+        ("Error performing POST http://store/bucket?delete: 501 Not Implemented", "AWS_DISABLE_BULK_DELETE=true"),
+        ("Error performing GET http://store/bucket: 500", "run the same command again"),
+    ],
+)
+def test_what_a_request_failed_of_is_told_with_the_way_out(said: str, expected: str) -> None:
+    assert expected in object_store.told(OSError(said), OUT)
+
+
+def test_a_url_that_lacks_a_slash_is_no_folder() -> None:
+    with pytest.raises(InputError, match=r"s3:/lab/ds is no URL.*Did you mean s3://lab/ds\?"):
+        open_place("s3:/lab/ds")
+
+
 def test_after_a_fork_it_refuses_instead_of_waiting_for_ever(bucket: Bucket, in_child: Callable[..., int]) -> None:
     open_place(OUT)
 
