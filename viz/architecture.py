@@ -36,6 +36,11 @@ class _Scale:
     def named(self) -> bool:
         return self.row >= LEGIBLE
 
+    @property
+    def type_size(self) -> float:
+        """Points of the names and values in the cells: as large as the rows have room for."""
+        return float(np.clip(0.5 * 72 * self.row, style.TINY_SIZE, style.TEXT_SIZE))
+
 
 def plot_architecture(
     table: HasFrame | pd.DataFrame,
@@ -78,7 +83,7 @@ def plot_architecture(
 
 
 def _scale(plan: FloorPlan, *, panels: int) -> _Scale:
-    row = float(np.clip(6.0 / plan.rows, 0.07, 0.24))
+    row = float(np.clip(7.5 / plan.rows, 0.07, 0.24))
     room = 14.0 / panels if panels > 2 else 4.5
     cell = float(np.clip(room / plan.columns, 0.55, 1.3))
     return _Scale(cell, row, plan.columns * cell, plan.rows * row)
@@ -123,19 +128,20 @@ def _cell(
     ink = style.INK if np.dot(colour[:3], LUMA) > 0.42 else "white"
     middle = y + height / 2
     text = labels.number(value)
-    room = width * scale.cell - style.text_width(text, size=style.TINY_SIZE) - 0.12
+    taken = style.text_width(text, size=scale.type_size)
+    room = width * scale.cell - taken - (0.18 if grid.unclear[where] else 0.1)
     if scale.named:
-        name = style.fit_text(site_names.name_within(site, plan.block_at(site).name), size=style.TINY_SIZE, width=room)
-        axes.text(x + 0.04, middle, name, fontsize=style.TINY_SIZE, color=ink, va="center_baseline", zorder=5)
+        name = style.fit_text(site_names.name_within(site, plan.block_at(site).name), size=scale.type_size, width=room)
+        axes.text(x + 0.04, middle, name, fontsize=scale.type_size, color=ink, va="center_baseline", zorder=5)
         axes.text(
-            x + width - 0.04, middle, text, fontsize=style.TINY_SIZE, color=ink, va="center_baseline", ha="right",
+            x + width - 0.04, middle, text, fontsize=scale.type_size, color=ink, va="center_baseline", ha="right",
             fontweight="bold" if best else "normal", zorder=5,
         )  # fmt: skip
     if grid.unclear[where]:
-        spot = (x + width + 0.03, middle) if scale.named else (x + width / 2, middle)
+        before = (taken + 0.05) / scale.cell + 0.04 if scale.named else width / 2
         axes.plot(
-            *spot, linestyle="none", marker="o", markersize=1.8, markeredgewidth=0, clip_on=False, zorder=6,
-            color=style.MUTED if scale.named else ink, label=f"unclear {site}",
+            x + width - before, middle, linestyle="none", marker="o", markersize=2.4, markeredgewidth=0, clip_on=False,
+            zorder=6, color=ink, label=f"unclear {site}",
         )  # fmt: skip
 
 

@@ -31,6 +31,14 @@ def test_a_row_for_every_family_with_its_index() -> None:
     assert [text.get_text() for text in axes["index three"].texts] == ["no two properties"]
     assert len(axes["map one"].texts) == 9
     assert not axes["map two"].texts  # too many places for numbers
+    (drawn,) = axes["map one"].images
+    assert np.allclose(np.asarray(drawn.get_array()), labour(0.2).profiles)
+    assert drawn.get_clim() == (0, 1)
+    assert [tick.get_text() for tick in axes["map one"].get_yticklabels()] == ["A", "B", "C"]
+    assert [tick.get_text() for tick in axes["map one"].get_xticklabels()] == ["up 0", "up 1", "up 2"]
+    interval, point = axes["index two"].lines
+    assert np.allclose(interval.get_xdata(), [0.7, 0.9])
+    assert np.allclose(point.get_xdata(), [0.8])
     boxes = sorted((one.get_position() for one in figure.axes if one.get_label().startswith("map")), key=lambda b: b.y0)
     assert all(below.y1 < above.y0 for below, above in pairwise(boxes))
 
