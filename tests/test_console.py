@@ -1,7 +1,9 @@
 """What commands show while they work."""
 
 import pytest
+from click.testing import CliRunner
 
+from outcrop.cli import commands
 from outcrop.console import progress
 
 
@@ -21,3 +23,11 @@ def test_what_an_earlier_run_did_tells_nothing_of_the_speed(capsys: pytest.Captu
     with progress("study", "pictures") as update:
         update(90, 100)
     assert capsys.readouterr().err == "study: 90 of 100 pictures\n"
+
+
+@pytest.mark.parametrize("command", ["validate", "label", "report", "view", "share", "merge", "split", "push"])
+def test_a_command_on_folders_names_the_copy_of_what_is_in_an_object_store(command: str) -> None:
+    more = {"merge": ["--out", "parts"], "split": ["--out", "parts"], "push": ["hf://datasets/a/b"]}
+    result = CliRunner().invoke(commands, [command, "s3://lab/runs/ds", *more.get(command, [])])
+    assert result.exit_code == 2
+    assert "Copy it first: aws s3 sync s3://lab/runs/ds runs/ds" in " ".join(result.output.split())

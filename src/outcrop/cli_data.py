@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from outcrop.console import fail
+from outcrop.console import LocalPath, fail
 
 
 @click.command()
@@ -29,7 +29,7 @@ def inspect(dataset: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--replay", "count", type=int, metavar="K", help="Make K samples again from their seeds, and compare.")
 @click.option("--device", help="Where to replay (default: where the data set was captured).")
 @click.option("--json", "as_json", is_flag=True)
@@ -63,7 +63,7 @@ def validate(dataset: Path, count: int | None, device: str | None, *, as_json: b
 
 
 @click.command()
-@click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("datasets", nargs=-1, required=True, type=LocalPath())
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new data set.")
 @click.option("--json", "as_json", is_flag=True)
 def merge(datasets: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
@@ -77,7 +77,7 @@ def merge(datasets: tuple[Path, ...], out: Path, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder in which each part gets its own.")
 @click.option("--where", "query", help="A query over the samples' columns: parts `selected` and `rest`.")
 @click.option("--part", "parts", multiple=True, metavar="NAME=FRACTION", help="A part (repeat it); they sum to 1.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outcrop.console import progress
+from outcrop.console import LocalPath, progress
 
 if TYPE_CHECKING:
     from outcrop.data.dataset import Dataset
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--file", type=click.Path(path_type=Path), help="CSV or parquet: a column id, the others are labels.")
 @click.option("--oracle", is_flag=True, help="What a shipped oracle sees: content, style, layout, colour.")
 @click.option("--pairs", is_flag=True, help="With --oracle: pictures of two objects.")

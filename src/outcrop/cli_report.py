@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from outcrop.console import check_file, fail, progress
+from outcrop.console import LocalPath, check_file, fail, progress
 
 if TYPE_CHECKING:
     from outcrop.viz.exhibit import Exhibit
@@ -21,7 +21,7 @@ def exhibit_options(command: Command) -> Command:
     """Arguments and options that say what a report is on."""
     for option in reversed(
         (
-            click.argument("datasets", nargs=-1, required=True, type=click.Path(path_type=Path)),
+            click.argument("datasets", nargs=-1, required=True, type=LocalPath()),
             click.option(
                 "--probes",
                 type=click.Path(path_type=Path),

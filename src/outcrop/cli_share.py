@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from outcrop.console import progress
+from outcrop.console import LocalPath, progress
 
 if TYPE_CHECKING:
     from outcrop.data.transfer import Transfer
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.option("--licence", "stated", multiple=True, metavar="OF=NAME", help="OF is data, model or prompts (repeat it).")
 @click.option("--title", help="Default: the folder's name.")
 @click.option("--description", help="What it is, in a paragraph.")
@@ -53,7 +53,7 @@ def share(
 
 
 @click.command()
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=LocalPath())
 @click.argument("target")
 @click.option("--private", is_flag=True, help="Make the repository a private one (the Hub only).")
 @click.option("--json", "as_json", is_flag=True)

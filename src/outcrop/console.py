@@ -7,11 +7,33 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import click
 
 Update = Callable[[int, int], None]
+
+COPY = {"s3": "aws s3 sync", "gs": "gcloud storage rsync --recursive", "az": "azcopy copy --recursive"}
+"""By the scheme of an object store, what copies a folder of it."""
+
+
+class LocalPath(click.Path):
+    """A path of this machine; a URL is refused, with the command that copies what lies there."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        scheme, _, rest = str(value).partition("://")
+        if rest and scheme != "file":
+            self.fail(
+                f"{value} is not on this machine, and this command works on a folder that is. Copy it first: "
+                f"{COPY.get(scheme, 'outcrop pull')} {value} runs/{PurePosixPath(rest).name or 'dataset'}",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 @contextmanager
