@@ -143,6 +143,8 @@ class ColumnReader:
         pieces: list[list[Piece]] = [[] for _ in planes]
         for place, (plane, number) in enumerate(zip(planes, needed, strict=True)):
             a, b = bounds[number], bounds[number + 1]
+            if a == b:  # no rows at all
+                continue
             local = wanted[a:b] - self.starts[number]
             if 2 * (b - a) > plane.shard.count or not self._is_verified(plane):
                 out[a:b] = self._whole(plane)[local]

@@ -125,7 +125,7 @@ def test_the_notebooks_run_and_leave_the_data_set_as_it_is(
         assert words in "\n".join(said), name
 
 
-@pytest.mark.filterwarnings("ignore:At most")  # so few samples, so clear
+@pytest.mark.filterwarnings("ignore:At most", "ignore:The learning curve begins later")  # so few samples, so clear
 def test_the_python_of_the_page_on_probes_runs_as_written(
     recorded: oc.Dataset, table: oc.ProbeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

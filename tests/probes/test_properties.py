@@ -41,7 +41,7 @@ def test_the_default_leaves_out_what_is_no_classification() -> None:
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        (("styl",), r"no label column 'styl'. Label columns: style \(2 values\), one \(1 values\), size \(40 values\)"),
+        (("styl",), r"no label column 'styl'. Label columns: style \(2 values\), one \(1 value\), size \(40 values\)"),
         (("size",), r"'size' has 40 different numbers in 40 samples.*outcrop.probes.regress\(ds, \['size'\]\)"),
         (("one",), r"'one' has one class \('1'\) in 40 samples"),
     ],
