@@ -16,7 +16,9 @@ from outcrop.capture.job import reduced_shape
 from outcrop.capture.sites import Site, select_sites
 from outcrop.data.errors import InputError
 from outcrop.data.int8 import channel_shape
-from outcrop.data.schema import STORED_DTYPE, DType
+from outcrop.data.listing import Listing, listing
+from outcrop.data.schema import FILLED_DTYPE, STORED_DTYPE, DType
+from outcrop.data.stored import SCALES
 
 EVERYTHING = ("blocks", "attentions")
 FEWER = ("blocks",)
@@ -41,12 +43,29 @@ class Keeping:
 
     def sample_bytes(self, sites: Sequence[Site]) -> int:
         """Bytes of activations a sample, of int8 with its part of the scales."""
-        shapes = [reduced_shape(site, self.reduction) for site in self.chosen(sites)]
-        values = self.record * sum(map(prod, shapes))
+        values = self._values(sites)
         if self.dtype != "int8":
             return values * np.dtype(STORED_DTYPE[self.dtype]).itemsize
+        shapes = self._shapes(sites).values()
         scales = self.record * sum(8 * prod(channel_shape(shape, "cond")) for shape in shapes)
         return values + -(-scales // SHARD)
+
+    def filled_bytes(self, sites: Sequence[Site]) -> int:
+        """Bytes of activations a sample, in memory while its shard is filled."""
+        return self._values(sites) * np.dtype(FILLED_DTYPE[self.dtype]).itemsize
+
+    def listing(self, sites: Sequence[Site]) -> Listing:
+        """What the list of the shards takes."""
+        arrays = self._shapes(sites)
+        if self.dtype == "int8":
+            arrays |= {SCALES + name: (2, *channel_shape(shape, "cond")) for name, shape in arrays.items()}
+        return listing(arrays, steps=self.record)
+
+    def _shapes(self, sites: Sequence[Site]) -> dict[str, tuple[int, ...]]:
+        return {site.name: reduced_shape(site, self.reduction) for site in self.chosen(sites)}
+
+    def _values(self, sites: Sequence[Site]) -> int:
+        return self.record * sum(map(prod, self._shapes(sites).values()))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import encode_png
 from outcrop.data.errors import StorageError
 from outcrop.data.layout import lay_out
+from outcrop.data.listing import check_listing
+from outcrop.data.object_store import check_reachable
 from outcrop.data.places import absolute, open_place
 from outcrop.data.schema import DatasetRecord
 
@@ -81,8 +83,10 @@ class Forecast:
 
 def forecast(spec: CaptureSpec, out: str | Path, *, memory: int | None = None) -> Forecast:
     """Load the model, make two trial samples, and add up. Nothing is written."""
+    check_reachable(out)
     job, plan = prepare(spec)
     record = describe(job, plan)
+    check_listing(record)
     seconds, image_bytes = _trial(job, plan)
     wanted = plan_memory(record, plan.samples, batch=spec.batch, image_shape=job.source.image_shape).within(memory)
     sizes = _shard_sizes(record, plan)

@@ -44,8 +44,13 @@ def shard_size(spec: CaptureSpec, sample_bytes: int) -> int:
     """Samples a shard: whole batches, at most four and at most 64 MiB unless the specification says otherwise."""
     if spec.shard_samples is not None:
         return -(-spec.shard_samples // spec.batch) * spec.batch
-    fitting = max(1, SHARD_BYTES // max(1, sample_bytes * spec.batch))
-    return min(SHARD_BATCHES, fitting) * spec.batch
+    return usual_shard(sample_bytes, batch=spec.batch)
+
+
+def usual_shard(sample_bytes: int, *, batch: int) -> int:
+    """Samples a shard where nothing is said; ``sample_bytes`` in memory, while it is filled."""
+    fitting = max(1, SHARD_BYTES // max(1, sample_bytes * batch))
+    return min(SHARD_BATCHES, fitting) * batch
 
 
 def _with_seeds(prompts: Sequence[LabelledPrompt], seeds: SeedPlan) -> list[tuple[LabelledPrompt, int]]:

@@ -13,6 +13,7 @@ from outcrop.capture.shards import fill
 from outcrop.capture.spec import CaptureSpec
 from outcrop.data.background import BackgroundWriter
 from outcrop.data.dataset import Dataset, open_dataset
+from outcrop.data.object_store import check_reachable
 from outcrop.data.places import Place, open_place
 from outcrop.data.schema import DatasetRecord
 from outcrop.data.writer import ShardWriter, open_writer, stored_record
@@ -79,7 +80,8 @@ def _execute(
     spec: CaptureSpec, out: str | Path, rank: Rank, *, progress: Progress, memory: int | None
 ) -> tuple[int, int]:
     """The rank's share, and the seal if it is the last one; samples of the share and of the plan."""
-    place = open_place(out)  # a store that cannot be reached is told of before the model is loaded
+    check_reachable(out)
+    place = open_place(out)
     request = open_request(spec, device=rank.device(spec.device))
     number = rank.index if rank.world > 1 else None
     if (finished := _finished(place, request.plan)) is not None:

@@ -12,6 +12,7 @@ from outcrop.cluster.tasks import Cluster, Tasks
 from outcrop.cluster.versions import CAPTURE
 from outcrop.data.dataset import Dataset, open_dataset
 from outcrop.data.errors import ClusterError, DataError
+from outcrop.data.object_store import check_reachable
 from outcrop.data.places import Place, absolute
 from outcrop.data.samples import Sample
 from outcrop.data.schema import DatasetRecord, ShardRecord
@@ -39,6 +40,7 @@ def capture_on(
     file system or in an object store that the workers share with this process, which alone announces shards and seals.
     A worker that ends costs at most the shard in its hand. Raises what ``capture`` raises, and :class:`ClusterError`.
     """
+    check_reachable(out)
     place = absolute(out)
     make = functools.partial(_open, spec=spec, memory=memory)
     with cluster.tasks(make, packages=CAPTURE) as tasks:

@@ -11,7 +11,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from outcrop.capture.ranks import local_device
 from outcrop.cluster.allocation import keep_freed_memory
 from outcrop.cluster.versions import check_same
-from outcrop.data.errors import ClusterError
+from outcrop.data.errors import ClusterError, DataError, StorageError
 
 State = TypeVar("State")
 
@@ -62,7 +62,10 @@ class TaskContext(WorkerPlugin, Generic[State]):
                 check_same(self._versions, where=f"Worker {self._place.address}")
                 keep_freed_memory()
                 self._state = self._made()
-            return work(self._state, item)
+            try:
+                return work(self._state, item)
+            except (DataError, StorageError) as error:  # its machine, or its credentials, may be at fault
+                raise type(error)(f"On worker {self._place.address}: {error}") from error
 
     def _made(self) -> State:
         try:

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,6 +23,17 @@ JOBS = (".yaml", ".yml")
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 PATIENCE = 60.0
 """Seconds that a scheduler which runs already may take to answer, and then to show a worker."""
+GREETING = 20.0
+"""Seconds that what listens at the address of a scheduler may take for its first words."""
+QUIET = {
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.profile.enabled": False,
+}
+"""Dask watches its processes for a dashboard that nobody opens here, at 3.5 % of a core for each, even while idle."""
+MOST_FRAMES = 1000
+"""Of a message, whose number of frames Dask sends first."""
 ALONE = 300.0
 """Seconds for which a cluster may be without any worker; jobs may wait in their queue for as long as they must."""
 
@@ -63,10 +74,12 @@ def _on_this_machine(workers: int) -> "Iterator[Client]":
 
     Where the number of threads is set, each process has as many: the bytes of what is computed on a CPU depend on it.
     """
+    import dask
     from distributed import Client, LocalCluster
 
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, _cores() // workers)))
     with (
+        dask.config.set(QUIET),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -87,7 +100,9 @@ def _on_this_machine(workers: int) -> "Iterator[Client]":
 def _running(address: str, patience: float) -> "Iterator[Client]":
     from distributed import Client
 
-    _check_address(address)
+    host, port = _host_and_port(address)
+    if address.startswith("tcp://"):
+        _check_greeting(host, port, min(patience, GREETING))
     try:
         client = Client(address, timeout=patience, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
@@ -106,8 +121,8 @@ def _running(address: str, patience: float) -> "Iterator[Client]":
         yield client
 
 
-def _check_address(address: str) -> None:
-    """What a client would make much noise of, or try again and again.
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Of a scheduler; a client would make much noise of a wrong one, or try it again and again.
 
     Raises :class:`InputError` for an address without a port, :class:`ClusterError` for a host that nobody knows.
     """
@@ -127,6 +142,26 @@ def _check_address(address: str) -> None:
             f"Nobody knows the host {host} of the scheduler {address} ({error.strerror}). Is its name spelt rightly, "
             "and is this machine in the cluster's network?"
         ) from error
+    return host, port
+
+
+def _check_greeting(host: str, port: int, patience: float) -> None:
+    """What listens must speak first, as Dask does: a client would wait for another kind of server without end.
+
+    Raises :class:`ClusterError`. Where nothing listens, the client says so.
+    """
+    try:
+        connection = socket.create_connection((host, port), timeout=patience)
+    except OSError:
+        return
+    with connection, suppress(OSError):
+        greeting = connection.recv(8)
+        if 0 < int.from_bytes(greeting, "little") <= MOST_FRAMES:
+            return
+    raise ClusterError(
+        f"What listens at {host}:{port} is no Dask scheduler: it does not greet as one. Give the address that `dask "
+        "scheduler` prints, not that of its dashboard."
+    )
 
 
 @contextmanager

@@ -72,8 +72,15 @@ class Tasks:
     patience: float | None
 
     def once(self, work: Callable[[State, None], Any]) -> Any:
-        """The result of one task, on any worker."""
+        """The result of one task, on any worker. The others get ready meanwhile: each makes what the tasks share."""
+        from outcrop.cluster.context import run_in_context
+
+        prepared = [
+            self.client.submit(run_in_context, self.name, _nothing, None, key=self._key(), workers=[worker])
+            for worker in self._workers()
+        ]
         ((_, result),) = self.run(work, [None])
+        del prepared  # what is not begun now is dropped; what has failed will fail again, in a task that is looked at
         return result
 
     def run(self, work: Callable[[State, Item], Any], items: Sequence[Item]) -> Iterator[tuple[Item, Any]]:
@@ -85,10 +92,7 @@ class Tasks:
         from outcrop.cluster.context import run_in_context
 
         finished: SimpleQueue[Future[Any]] = SimpleQueue()
-        pending = {
-            self.client.submit(run_in_context, self.name, work, item, key=f"{self.name}-{next(_numbers)}"): item
-            for item in items
-        }
+        pending = {self.client.submit(run_in_context, self.name, work, item, key=self._key()): item for item in items}
         for future in list(pending):
             future.add_done_callback(finished.put)
         try:
@@ -107,18 +111,26 @@ class Tasks:
             try:
                 return finished.get(timeout=breath)
             except Empty:
-                alone = 0.0 if self._has_workers() else alone + breath
+                alone = 0.0 if self._workers() else alone + breath
             if self.patience is not None and alone >= self.patience:
                 raise ClusterError(
                     f"The cluster has had no worker for {alone:.0f} s. What was committed is safe; start workers, and "
                     "run the same command again to go on."
                 )
 
-    def _has_workers(self) -> bool:
+    def _workers(self) -> list[str]:
+        """The addresses of those that are there now."""
         try:
-            return bool(self.client.nthreads())
+            return list(self.client.nthreads())
         except (OSError, TimeoutError):  # the scheduler may be gone, which ends the tasks
-            return False
+            return []
+
+    def _key(self) -> str:
+        return f"{self.name}-{next(_numbers)}"
+
+
+def _nothing(_state: Any, _item: None) -> None:
+    """A task that leaves a worker ready for others."""
 
 
 def _result(future: "Future[Any]") -> Any:

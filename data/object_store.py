@@ -17,6 +17,8 @@ from outcrop.data.errors import ConflictError, DataError, InputError, StorageErr
 SCHEMES = ("s3", "gs", "az")
 RETRIES = 10
 """How often a request is tried again: a minute or so, all together (the pauses are drawn at random)."""
+FIRST_RETRIES = 2
+"""The same, before anything is done: some seconds."""
 BACKOFF = {"init_backoff": timedelta(seconds=1), "max_backoff": timedelta(seconds=15), "base": 3}
 PART = 2**24
 """Bytes of one part of a large object; S3 takes no less than 5 MiB, and at most 10,000 parts."""
@@ -104,6 +106,16 @@ class ObjectStore:
             did = "written" if writing else "read"
             where = f"{self.location}/{path}".rstrip("/")
             raise kind(f"{where} could not be {did}: {told(error, self.location)}") from error
+
+
+def check_reachable(location: object) -> None:
+    """Say at once of an object store that nobody answers, that there is no such bucket, or that it lets nobody in.
+
+    Of what is done later, a failure of the network is waited out. Other places are left alone. Raises
+    :class:`DataError`.
+    """
+    if is_object_store(location):
+        ObjectStore(str(location), retries=FIRST_RETRIES).find("dataset.json")
 
 
 def open_objects(location: str, *, retries: int | None = None) -> Any:

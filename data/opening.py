@@ -12,6 +12,7 @@ from outcrop.data.errors import DataError, InputError
 from outcrop.data.folder import read_meta, read_shard_table, whereabouts
 from outcrop.data.journal import read_journal
 from outcrop.data.labels import LabelRecord, read_index, read_label
+from outcrop.data.object_store import check_reachable
 from outcrop.data.safe_paths import safe_path
 from outcrop.data.safe_tables import read_table
 from outcrop.data.schema import DatasetRecord, Manifest, ShardRecord
@@ -44,6 +45,7 @@ def open_source(location: Location) -> Source:
     """
     text = str(location)
     if is_remote(text):
+        check_reachable(text)
         return _open_remote_shard(text) if text.endswith(".h5") else _open_folder(RemoteStore(text.rstrip("/")))
     path = local_path(location)
     if path.is_file():

@@ -14,6 +14,7 @@ from typing import Any
 
 from outcrop.data.errors import ConflictError, DataError, StorageError
 from outcrop.data.journal import manifest_content
+from outcrop.data.listing import check_listing
 from outcrop.data.places import LocalPlace, Place, open_place
 from outcrop.data.safe_tables import note_checked
 from outcrop.data.samples import Sample
@@ -143,6 +144,7 @@ def open_writer(location: str | Path, dataset: DatasetRecord, *, rank: int | Non
             )
         else:
             check_record(dataset, where="The new data set")
+            check_listing(dataset)
             place.write(DATASET, dataset.model_dump_json(indent=1).encode())
         place.mend()
         writer = ShardWriter(place, stored_record(place))

@@ -1,10 +1,12 @@
 """What commands show while they work."""
 
+import threading
+
 import pytest
 from click.testing import CliRunner
 
 from outcrop.cli import commands
-from outcrop.console import progress
+from outcrop.console import progress, said_after
 
 
 def test_a_new_piece_of_work_has_a_count_and_a_speed_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +25,20 @@ def test_what_an_earlier_run_did_tells_nothing_of_the_speed(capsys: pytest.Captu
     with progress("study", "pictures") as update:
         update(90, 100)
     assert capsys.readouterr().err == "study: 90 of 100 pictures\n"
+
+
+def test_a_wait_is_told_of_unless_it_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    def end_timers() -> None:
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.join()
+
+    with said_after(3600, "waiting for nothing") as come:
+        come()
+        end_timers()
+    with said_after(0, "waiting for a worker"):
+        end_timers()
+    assert capsys.readouterr().err == "waiting for a worker\n"
 
 
 @pytest.mark.parametrize("command", ["validate", "label", "report", "view", "share", "merge", "split", "push"])

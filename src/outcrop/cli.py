@@ -86,6 +86,7 @@ def main() -> None:
 @click.option("--reduction", help="mean, full, grid:K, tokens:N or project:D.")
 @click.option("--dtype", type=click.Choice(["float16", "bfloat16", "float32", "int8"]), help="How values are stored.")
 @click.option("--batch", type=int, help="Images generated at once.")
+@click.option("--shard-samples", type=int, help="Samples of a file (default: four batches, or up to 64 MiB).")
 @click.option("--seed", type=int, help="The first seed.")
 @click.option("--per-prompt", type=int, help="Images of every prompt.")
 @click.option("--device", help="cpu, cuda, ...")

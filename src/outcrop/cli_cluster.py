@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from outcrop.console import said_after
+
 if TYPE_CHECKING:
     from outcrop.cluster.tasks import Cluster
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+PAUSE = 3.0
+"""Seconds of silence after which it is said what is waited for."""
 
 
 def scheduler_options(command: Command) -> Command:
@@ -37,5 +41,7 @@ def chosen_scheduler(flags: dict[str, Any]) -> "Callable[[], Any] | None":
 def _opened(scheduler: str, workers: int | None) -> "Iterator[Cluster]":
     from outcrop.cluster.schedulers import open_cluster
 
-    with open_cluster(scheduler, workers=workers) as cluster:
+    waiting = f"Waiting for {scheduler} and its first worker"
+    with said_after(PAUSE, waiting) as come, open_cluster(scheduler, workers=workers) as cluster:
+        come()
         yield cluster

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -75,6 +76,18 @@ class _PlainProgress:
         spent, fresh = time.monotonic() - self.started, done - self.first
         left = f", about {spent / fresh * (total - done):.0f} s left" if fresh and done < total else ""
         click.echo(f"{self.title}: {done} of {total} {self.unit}{left}", err=True)
+
+
+@contextmanager
+def said_after(seconds: float, text: str) -> Iterator[Callable[[], None]]:
+    """Prints ``text`` when ``seconds`` have gone by, unless the function that is given was called before."""
+    timer = threading.Timer(seconds, lambda: click.echo(text, err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
 
 
 def check_file(path: Path) -> None:

@@ -15,6 +15,7 @@ from outcrop.capture.blank import blank_sites
 from outcrop.capture.budget import Concession, Keeping, concessions
 from outcrop.capture.forecast import forecast
 from outcrop.capture.models import locate_model
+from outcrop.capture.plan import usual_shard
 from outcrop.capture.prompts import LabelledPrompt, PromptFile, check_labels
 from outcrop.capture.sites import Site, select_sites
 from outcrop.capture.source import open_source
@@ -24,6 +25,7 @@ from outcrop.data.patterns import near_misses
 from outcrop.probes.grouping import form_groups
 from outcrop.probes.power import design_effect, groups_needed, interval_width
 
+BATCH = CaptureSpec.model_fields["batch"].default
 FOLDS = 5
 LEAST = 2 * FOLDS
 """Prompts below which no sweep is worth its while."""
@@ -75,7 +77,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A capture that fits. Bytes of the whole; ``width`` is the interval's that it gives; ``left_out`` in words."""
+    """A capture that fits. Bytes of the whole; ``width`` is the interval's that it gives; ``left_out`` in words.
+
+    ``shard_samples`` is None where the usual shards do; ``shard_bytes`` are those of one while it is filled.
+    """
 
     samples: int
     prompts: int
@@ -92,6 +97,8 @@ class Proposal:
     activation_bytes: int
     image_bytes: int
     seconds: float
+    shard_samples: int | None
+    shard_bytes: int
     left_out: tuple[str, ...]
     command: str
 
@@ -106,12 +113,19 @@ class Proposal:
             f"keep      {len(self.sites)} sites x {self.record} of {self.steps} steps, {self.reduction}, {self.dtype}",
             f"disk      {self.activation_bytes / 1e9:.3g} GB of activations, {self.image_bytes / 1e9:.3g} GB of images",
             f"time      {self.samples * self.seconds / 3600:.3g} h at {self.seconds:.3g} s a sample",
+            f"memory    {self.shard_bytes / 1e9:.2g} GB for a shard, twice at once{self._why}",
             "left out",
             *(f"  - {text}" for text in self.left_out or ("nothing",)),
             "run",
             f"  {self.command}",
         ]
         return "\n".join(lines)
+
+    @property
+    def _why(self) -> str:
+        if self.shard_samples is None:
+            return ""
+        return f": it has {self.shard_samples} samples, for of smaller ones the list would be longer than readers take"
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,7 @@ def propose(wish: Wish, out: str | Path) -> Proposal:
         said.insert(
             0, f"the width of {wish.width} that was asked: it takes {needed} wordings or prompts, not {len(sizes)}"
         )
+    shard = _larger_shard(keeping, sites, len(chosen))
     whole = len(kept) == len(select_sites(sites, keeping.sites))
     patterns = keeping.sites if whole else tuple(site.name for site in kept)
     return Proposal(
@@ -194,8 +209,10 @@ def propose(wish: Wish, out: str | Path) -> Proposal:
         activation_bytes=len(chosen) * keeping.sample_bytes(sites),
         image_bytes=round(len(chosen) * rate.image_bytes),
         seconds=rate.seconds,
+        shard_samples=shard,
+        shard_bytes=_shard_bytes(keeping, sites, min(shard or _usual_shard(keeping, sites), len(chosen))),
         left_out=tuple(said),
-        command=_command(wish, keeping, patterns, table=table, copies=chosen.copies, out=out),
+        command=_command(wish, keeping, patterns, table=table, copies=chosen.copies, out=out, shard=shard),
     )
 
 
@@ -297,12 +314,37 @@ def _sites_left(sites: Sequence[Site], kept: Sequence[Site]) -> list[str]:
     return said
 
 
+def _usual_shard(keeping: Keeping, sites: Sequence[Site]) -> int:
+    return usual_shard(keeping.filled_bytes(sites), batch=BATCH)
+
+
+def _shard_bytes(keeping: Keeping, sites: Sequence[Site], samples: int) -> int:
+    """In memory, while it is filled; codes of int8 are made beside the values."""
+    codes = keeping.sample_bytes(sites) if keeping.dtype == "int8" else 0
+    return samples * (keeping.filled_bytes(sites) + codes)
+
+
+def _larger_shard(keeping: Keeping, sites: Sequence[Site], samples: int) -> int | None:
+    """Samples a shard where there would be too many of the usual ones to list."""
+    listed = keeping.listing(sites)
+    fits = listed.fits(samples, shard_samples=_usual_shard(keeping, sites))
+    return None if fits else listed.least_shard(samples)
+
+
 def _command(
-    wish: Wish, keeping: Keeping, patterns: Sequence[str], *, table: Path, copies: int, out: str | Path
+    wish: Wish,
+    keeping: Keeping,
+    patterns: Sequence[str],
+    *,
+    table: Path,
+    copies: int,
+    out: str | Path,
+    shard: int | None,
 ) -> str:
     parts = ["outcrop", "capture", "--model", wish.model, "--prompts", str(table), "--per-prompt", str(copies)]
     parts += [part for pattern in patterns for part in ("--site", pattern)]
     parts += ["--steps", str(wish.steps), "--record", str(keeping.record)]
+    parts += ["--shard-samples", str(shard)] if shard else []
     return shlex.join([*parts, "--reduction", keeping.reduction, "--dtype", keeping.dtype, "--out", str(out)])
 
 

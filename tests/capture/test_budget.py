@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from outcrop.capture.budget import concessions
+from outcrop.capture.budget import Keeping, concessions
 from outcrop.capture.source import DiffusersSource
 from outcrop.cli import commands
+from outcrop.data import listing
 from outcrop.data.dataset import open_dataset
 from outcrop.data.errors import InputError, StorageError
 from outcrop.planning import Proposal, Wish, propose
@@ -132,6 +133,21 @@ def test_a_question_with_one_answer_is_refused(plan: Plan, table: Path) -> None:
     pd.read_csv(table).assign(style="flat").to_csv(table, index=False)
     with pytest.raises(InputError, match="All prompts have the same 'style'"):
         plan()
+
+
+def test_shards_grow_where_there_would_be_too_many_to_list(
+    plan: Plan, source: DiffusersSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = plan()
+    assert usual.shard_samples is None
+    assert "--shard-samples" not in usual.command
+    listed = Keeping(usual.sites, usual.record, usual.reduction, usual.dtype).listing(source.sites())
+    monkeypatch.setattr(listing, "MAX_BYTES", listed.size(usual.samples, shard_samples=128))
+    larger = plan()
+    assert larger.shard_samples == 128
+    assert "--shard-samples 128" in larger.command
+    assert "it has 128 samples, for of smaller ones the list" in larger.to_text()
+    assert larger.shard_bytes > usual.shard_bytes
 
 
 def test_the_proposed_command_runs_and_makes_what_was_said(tiny_model: Path, table: Path, tmp_path: Path) -> None:

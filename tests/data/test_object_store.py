@@ -98,6 +98,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name, value in (values | {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}).items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(object_store, "RETRIES", 0)
+    monkeypatch.setattr(object_store, "FIRST_RETRIES", 0)
     yield it
     server.shutdown()
     thread.join()
@@ -226,6 +227,19 @@ def test_a_short_outage_is_waited_out(bucket: Bucket, new_record: Make, monkeypa
     with open_writer(OUT, new_record()) as writer:
         assert writer.committed == {}
     assert (bucket.folder / "dataset.json").exists()
+
+
+def test_before_anything_is_done_an_outage_is_told_soon(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "FIRST_RETRIES", 1)
+    monkeypatch.setattr(object_store, "RETRIES", 10)
+    monkeypatch.setattr(object_store, "BACKOFF", {"init_backoff": timedelta(milliseconds=1)})
+    bucket.before = lambda _request: GONE
+    with pytest.raises(DataError, match=r"could not be read"):
+        open_dataset(OUT)
+    with pytest.raises(DataError, match=r"could not be read"):
+        object_store.check_reachable(OUT)
+    assert len(bucket.asked) == 2 * 2
+    object_store.check_reachable("runs/ds")
 
 
 def test_what_stands_in_the_way_is_told(

@@ -118,9 +118,11 @@ def test_the_lock_falls_when_the_writer_fails(tmp_path: Path, new_record: Make) 
 
 
 def test_a_data_set_larger_than_the_disk_is_refused_at_once(tmp_path: Path, new_record: Make) -> None:
+    record = new_record()
+    large = tuple(site.model_copy(update={"shape": (2**39,)}) for site in record.sites)
     with (
         pytest.raises(StorageError, match=r"still needs .* GB but .* GB free"),
-        open_writer(tmp_path, new_record(planned=10**14)),
+        open_writer(tmp_path, new_record(sites=large)),
     ):
         pass
 

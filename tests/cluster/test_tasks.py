@@ -1,0 +1,47 @@
+"""Workers get ready side by side, and what fails in one of them is told with its address."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from outcrop.cluster.context import Place
+from outcrop.cluster.tasks import Cluster
+from outcrop.data.errors import DataError, InputError, StorageError
+
+
+def test_both_workers_get_ready_while_the_first_task_runs(tmp_path: Path, cluster: Cluster) -> None:
+    there = len(cluster.client.nthreads())
+
+    def meet(place: Place) -> int:
+        (tmp_path / place.tag).touch()
+        while len(list(tmp_path.iterdir())) < there:
+            time.sleep(0.01)
+        return there
+
+    def answer(state: int, _item: None) -> int:
+        return 21 * state
+
+    with cluster.tasks(meet, packages=()) as tasks:
+        assert tasks.once(answer) == 21 * there == 42
+
+
+def test_a_worker_that_cannot_get_ready_says_why(cluster: Cluster) -> None:
+    def fail(_place: Place) -> None:
+        raise InputError("no such model")
+
+    def answer(_state: None, _item: None) -> None: ...
+
+    with cluster.tasks(fail, packages=()) as tasks, pytest.raises(InputError, match=r"^no such model$"):
+        tasks.once(answer)
+
+
+@pytest.mark.parametrize("kind", [DataError, StorageError])
+def test_what_the_store_refuses_a_worker_names_the_worker(cluster: Cluster, kind: type[Exception]) -> None:
+    def nothing(_place: Place) -> None: ...
+
+    def refuse(_state: None, _item: None) -> None:
+        raise kind("no credentials")
+
+    with cluster.tasks(nothing, packages=()) as tasks, pytest.raises(kind, match=r"^On worker tls://.*: no cred"):
+        tasks.once(refuse)
