@@ -4,13 +4,12 @@
 
 Wall time, so both cores must be free. The shipped UNet makes the demo's 432 pictures, in shards of 24, and its sites
 are probed. Every round does the work in this process (``alone``), on one worker and on two, each of one thread; medians
-over rounds. One worker, its scheduler and this process have one core, two workers and what serves them have two: else
-the threads that write pictures beside a single worker run on the core that the second one is to bring. ``--free`` lets
-the system place them all. The work is timed from the first report of progress to the last: workers are started and have
-imported what they need before that, and have loaded the model. ``start`` is what a command does before it;
-``overhead`` is one worker against this process. ``ceiling`` is what this machine gives two processes that know nothing
-of each other, on a core each: twice the work of one in the time of two. Bytes and tables are compared with those of
-this process.
+over rounds. One worker, its scheduler and this process have one core, two workers and what serves them have two;
+``--free`` lets the system place them all. The work is timed from the first report of progress to the last: workers are
+started and have imported what they need before that, and one has described its model while the others load it.
+``start`` is what a command does before it; ``overhead`` is one worker against this process. ``ceiling`` is what this
+machine gives two processes that know nothing of each other, on a core each: twice the work of one in the time of two.
+Bytes and tables are compared with those of this process.
 """
 
 import argparse

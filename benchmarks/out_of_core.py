@@ -1,11 +1,12 @@
-"""Probes and alignment of a data set ten times as large as the memory that they are allowed.
+"""Probes, alignment and maps by UMAP of a data set ten times as large as the memory that they are allowed.
 
     make test-out-of-core                          # 10 GB of data, 1 GiB of memory
     python benchmarks/out_of_core.py --scratch /dev/shm --gb 2
 
-Writes a data set, in one cell of which a property is planted, and has another process probe all of it and align its
-sites under a limit that the kernel enforces (RLIMIT_DATA: all private memory, used or only reserved). That process must
-end well, find the property in its cell and nothing elsewhere; with too low a limit it must fail. Ends with 1 otherwise.
+Writes a data set, in one cell of which a property is planted, and has another process probe all of it, align its
+sites and map the samples at one of them under a limit that the kernel enforces (RLIMIT_DATA: all private memory, used
+or only reserved). That process must end well, find the property in its cell and nothing elsewhere; with too low a limit
+it must fail. Ends with 1 otherwise.
 """
 
 import argparse
@@ -96,13 +97,16 @@ def write(folder: Path, sites: int) -> None:
 
 
 def work(folder: Path, limit: int, *, steps: tuple[int, ...] | None = None) -> dict[str, object]:
-    """In a process of its own: probe every cell of ``steps`` and align all sites at the planted one's step."""
+    """In a process of its own: probe every cell of ``steps``, align all sites at the planted one's step, and map the
+    samples at its site.
+    """
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one process: the limit is each process's own
     ds = oc.open_dataset(folder)
     table = oc.probe(ds, spec=oc.ProbeSpec(folds=3, controls=1, steps=steps))
     sites = SiteFeatures(ds, list(ds.sites.index), step=PLANTED[1])
     aligned = {name: alignment_matrix(sites, measure=name) for name in ("cka", "mutual-knn")}
+    maps = oc.atlas(ds, oc.AtlasSpec(sites=PLANTED[:1], steps=steps, method="umap"))
     frame = table.frame
     planted = (frame["site"] == PLANTED[0]) & (frame["step"] == PLANTED[1])
     return {
@@ -113,8 +117,16 @@ def work(folder: Path, limit: int, *, steps: tuple[int, ...] | None = None) -> d
         "diagonal": float(np.diag(aligned["cka"]).min()),
         "apart": float(np.abs(aligned["cka"][~np.eye(len(sites), dtype=bool)]).max()),
         "neighbours": float(aligned["mutual-knn"][~np.eye(len(sites), dtype=bool)].mean()),
+        "mapped": alike(maps.at(*PLANTED), maps.labels["content"].to_numpy()),
         "peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
+
+
+def alike(points: NDArray[np.float32], labels: NDArray[np.object_]) -> float:
+    """The share of ``points`` (n, 2) whose nearest one has the same label."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    return float(np.mean(labels[apart.argmin(1)] == labels))
 
 
 def run(folder: Path, limit: int, *, only: bool = False) -> subprocess.CompletedProcess[str]:
@@ -132,6 +144,8 @@ def failures(found: dict[str, float], *, cells: int, limit: int) -> Iterator[str
         yield "the planted cell was not found"
     if abs(found["others"] - 0.5) > 0.05:
         yield "something was found where nothing was planted"
+    if found["mapped"] < 0.9:
+        yield "the classes lie mixed on the map of the planted cell"
     if abs(found["diagonal"] - 1) > 1e-6 or found["apart"] > 0.1:
         yield "sites that share nothing are aligned, or a site is not with itself"
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from outcrop.capture.discovery import discover_sites
+from outcrop.capture.loading import quiet_loading
 from outcrop.capture.models import MODULES, locate_model
 from outcrop.capture.roles import static_roles
 from outcrop.capture.sites import GROUPS, ROLES, Site, check_pattern, no_such_site
@@ -41,10 +42,10 @@ def blank_sites(name: str, *, height: int = 1024, width: int = 1024, text_tokens
     if not folder.is_dir():
         raise InputError(f"--meta reads a local folder. Got {name!r}: download its configuration files first.")
     index = json.loads((folder / "model_index.json").read_text())
-    model = _empty_model(folder, index)
-    packed = (height // PACKED, width // PACKED)
-    arguments = _arguments(model, packed, text_tokens or _text_tokens(index))
-    with torch.no_grad():
+    with quiet_loading(), torch.no_grad():
+        model = _empty_model(folder, index)
+        packed = (height // PACKED, width // PACKED)
+        arguments = _arguments(model, packed, text_tokens or _text_tokens(index))
         return discover_sites(model, lambda: model(**arguments), aspect=packed)
 
 

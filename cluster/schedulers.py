@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from outcrop.cluster.jobs import JobCluster, read_jobs
-from outcrop.cluster.tasks import Cluster
+from outcrop.cluster.tasks import LOST, Cluster
 from outcrop.data.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _running(address: str, patience: float) -> "Iterator[Client]":
                 f"The scheduler at {address} has no worker. Start some with `dask worker {address} --nthreads 1`, in "
                 "an environment that has outcrop."
             ) from error
+        except LOST as error:
+            raise ClusterError(f"The scheduler at {address} ended before it had a worker. Start it again.") from error
         yield client
 
 

@@ -24,6 +24,9 @@ Item = TypeVar("Item")
 BREATH = 5.0
 """Seconds between two looks at whether there are workers, while no task ends."""
 
+LOST = (OSError, RuntimeError, CancelledError)
+"""What a client raises whose scheduler is gone."""
+
 _numbers = itertools.count()
 """Of commands and of tasks: the scheduler takes tasks of one name for one."""
 
@@ -56,6 +59,8 @@ class Cluster:
             self.client.register_plugin(context, name=name)
         except ModuleNotFoundError as error:
             raise ClusterError(f"The cluster cannot work for outcrop: {error}. Install it there.") from error
+        except LOST as error:
+            raise ClusterError("The scheduler is gone. Start it, and run the same command again to go on.") from error
         try:
             yield Tasks(self.client, name, self.patience)
         finally:

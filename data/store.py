@@ -184,7 +184,8 @@ def _own_driver(location: str) -> tuple[Any, str] | None:
         from obstore.fsspec import FsspecStore
 
         driver: Any = FsspecStore  # its overloads want the scheme spelt out
-        return driver(scheme, **options(location)), path
+        # not one of before: the endpoint and the credentials in the environment may have changed since
+        return driver(scheme, skip_instance_cache=True, **options(location)), path
     return None
 
 

@@ -52,6 +52,50 @@ def in_child() -> Callable[..., int]:
     return run
 
 
+@pytest.fixture(scope="session")
+def tall_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 600 samples x 48 features at two sites; ``content`` stands at the first of them."""
+    import numpy as np
+
+    from outcrop.data.samples import Sample, sample_id
+    from outcrop.data.schema import DatasetRecord, SiteRecord, StepRecord
+    from outcrop.data.writer import open_writer
+
+    count, width, rng = 600, 48, np.random.default_rng(0)
+    sites = [
+        SiteRecord(name=name, role="block", depth=depth, source_shape=(width,), shape=(width,))
+        for depth, name in enumerate(("mid", "late"))
+    ]
+    record = DatasetRecord(
+        uuid="tall",
+        model="planted",
+        dtype="float16",
+        reduction="mean",
+        half="cond",
+        sites=tuple(sites),
+        steps=(StepRecord(index=0, timestep=500.0, log_snr=0.0, noise=50.0),),
+        labels=("content",),
+        planned_samples=count,
+        shard_samples=count // 4,
+        spec={"images": False},
+        provenance={},
+    )
+    content = rng.integers(2, size=count)
+    samples = [
+        Sample(sample_id("tall", "", k, k), f"prompt {k}", k, f"t{k % 30}", labels={"content": "ab"[own]})
+        for k, own in enumerate(content)
+    ]
+    columns = {site.name: rng.standard_normal((1, count, width)).astype(np.float16) for site in sites}
+    columns["mid"][0, :, :8] += (content[:, None] - 0.5).astype(np.float16)
+    folder = tmp_path_factory.mktemp("tall") / "ds"
+    with open_writer(folder, record) as writer:
+        for index in range(4):
+            rows = slice(index * count // 4, (index + 1) * count // 4)
+            writer.commit(index, samples[rows], {name: values[:, rows] for name, values in columns.items()})
+        writer.seal(samples)
+    return folder
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Give a command; what comes back is the exit code, the output and the messages."""

@@ -66,11 +66,12 @@ class Wish:
     spatial: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        positive = {"budget": self.budget, "hours": self.hours, "steps": self.steps, "seconds": self.seconds}
+        positive = {"hours": self.hours, "steps": self.steps, "seconds": self.seconds}
+        positive["budget, in GB,"] = self.budget / 1e9
         positive["image_bytes"] = self.image_bytes
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} must be above 0. Got {value}.")
+                raise InputError(f"{name} must be above 0. Got {value:g}.")
         if not self.questions:
             raise InputError("Name at least one question: a label column of the prompts.")
 

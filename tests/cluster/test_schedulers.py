@@ -1,7 +1,12 @@
 """What is no cluster is said to be none, at once and with what to do."""
 
+import json
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -60,6 +65,31 @@ def test_a_scheduler_without_workers_is_named() -> None:
         pytest.raises(ClusterError, match=r"has no worker\. Start some with `dask worker tcp://"),
     ):
         opened(empty.scheduler_address, patience=0.5)
+
+
+def test_another_kind_of_server_is_no_scheduler() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(ClusterError, match=r"What listens at 127.0.0.1:\d+ is no Dask scheduler"):
+                opened(f"tcp://127.0.0.1:{server.server_port}", patience=0.5)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_scheduler_that_ends_before_it_has_a_worker_is_told(tmp_path: Path) -> None:
+    address = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen([*command, "--no-dashboard", "--scheduler-file", str(address)]) as scheduler:
+        while not address.exists() and scheduler.poll() is None:
+            time.sleep(0.05)
+        killer = threading.Timer(1, scheduler.kill)
+        killer.start()
+        with pytest.raises(ClusterError, match=r"ended before it had a worker|No Dask scheduler answers"):
+            opened(json.loads(address.read_text())["address"], patience=20)
+        killer.join()
 
 
 def test_workers_belong_to_what_can_start_them() -> None:

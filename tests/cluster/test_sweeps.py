@@ -1,5 +1,6 @@
 """A sweep by several workers gives the table of a single process."""
 
+import functools
 import warnings
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pandas as pd
 
 from outcrop.cluster.sweeps import probe_on
 from outcrop.cluster.tasks import Cluster
-from outcrop.data.dataset import Dataset
+from outcrop.data.dataset import Dataset, open_dataset
+from outcrop.probes.cells import fit_missing
 from outcrop.probes.spec import ProbeSpec
 from outcrop.probes.sweep import probe
 
@@ -27,3 +29,14 @@ def test_the_table_is_the_same(cluster: Cluster, whole: Dataset, tmp_path: Path)
     for key, weights in expected.weights.items():
         np.testing.assert_array_equal(table.weights[key].coef, weights.coef)
     assert [str(own.message) for own in found_warnings] == [str(own.message) for own in expected_warnings]
+
+
+def test_columns_larger_than_the_memory_are_read_by_rows_on_workers_too(cluster: Cluster, tall_folder: Path) -> None:
+    ds, spec, memory = open_dataset(tall_folder), ProbeSpec(folds=3, controls=1, strengths=(0.1,)), 320_000
+    by_rows = functools.partial(fit_missing, workers=1, memory=memory)
+    expected = probe(ds, spec=spec, fitter=by_rows, memory=memory)
+    table = probe_on(cluster, ds, spec=spec, memory=memory)
+    pd.testing.assert_frame_equal(table.frame, expected.frame, check_exact=True)
+    found = table.frame.set_index("site")["accuracy"]
+    assert found["mid"] > 0.8
+    assert found["late"] < 0.6

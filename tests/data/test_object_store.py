@@ -1,6 +1,7 @@
 """A data set is written to an S3 server on the loopback, which refuses, loses its network, or sees its writer die."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pandas as pd
 import pytest
 from localbucket import S3Handler
 
@@ -23,6 +25,8 @@ from outcrop.data.journal import read_journal
 from outcrop.data.places import open_place
 from outcrop.data.shard import fill_shard
 from outcrop.data.writer import DelegateWriter, open_writer
+from outcrop.probes.spec import ProbeSpec
+from outcrop.probes.sweep import probe
 
 Make = Callable[..., object]
 Request = tuple[str, str]
@@ -295,6 +299,15 @@ def test_after_a_fork_it_refuses_instead_of_waiting_for_ever(bucket: Bucket, in_
             open_place(OUT)
 
     assert in_child(child) == 0
+
+
+def test_a_column_larger_than_the_memory_is_read_by_rows_from_there_too(bucket: Bucket, tall_folder: Path) -> None:
+    shutil.copytree(tall_folder, bucket.folder)
+    spec = ProbeSpec(folds=3, controls=1, strengths=(0.1,), sites=("mid",))
+    near, far = (probe(open_dataset(where), spec=spec, memory=320_000) for where in (tall_folder, OUT))
+    pd.testing.assert_frame_equal(near.frame, far.frame, check_exact=True)
+    read = [path for method, path in bucket.asked if method == "GET" and path.endswith(".h5")]
+    assert len(read) > 4, "in memory, each shard is asked for once"
 
 
 def test_the_command_reads_it(
