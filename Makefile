@@ -125,7 +125,7 @@ test-statistics: wheel ## probe 200 data sets in which nothing stands, 200 with 
 	OUTCROP_DATASETS=200 "$(SITE)/bin/python" -P -m pytest -s tests/probes/test_planted_truth.py $(PYTEST_ARGS)
 
 .PHONY: test-out-of-core
-test-out-of-core: wheel ## probe and align 10 GB (OUTCROP_SCRATCH=DIR, OUTCROP_GB=10) within 1 GiB of memory
+test-out-of-core: wheel ## probe, align and map 10 GB (OUTCROP_SCRATCH=DIR, OUTCROP_GB=10) within 1 GiB of memory
 	"$(SITE)/bin/python" -P benchmarks/out_of_core.py --scratch "$${OUTCROP_SCRATCH:-$${TMPDIR:-/tmp}}" --gb "$${OUTCROP_GB:-10}"
 
 .PHONY: test-one-column

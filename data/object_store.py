@@ -158,6 +158,9 @@ def told(error: Exception, location: str) -> str:
             "no credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or those of your store), on "
             "every machine that works on it."
         )
+    if "error sending request" in text:
+        there = f" at {_endpoint()} (AWS_ENDPOINT_URL)" if location.startswith("s3:") and _endpoint() else ""
+        return f"the store does not answer{there}. Is the address right, and the network up? {AGAIN}"
     if "?delete" in text and "501" in text:
         return (
             "the store cannot remove several objects at once. Set AWS_DISABLE_BULK_DELETE=true and run the same "

@@ -264,7 +264,7 @@ def test_what_stands_in_the_way_is_told(
     with pytest.raises(ConflictError, match=r"holds no data set.*thesis.tex"):
         open_writer(OUT, new_record()).__enter__()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(DataError, match=r"could not be read: .*run the same command again"):
+    with pytest.raises(DataError, match=r"does not answer at http://127.0.0.1:1 .*run the same command again"):
         open_place(OUT)
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.store", None)
