@@ -12,6 +12,9 @@ from outcrop.probes.properties import IntArray
 Float64Array = NDArray[np.float64]
 
 BATCH = 100
+"""Draws at once, at most."""
+CELLS = 2**21
+"""Draws x samples at once, where one draw has not more by itself."""
 
 
 def group_intervals(
@@ -70,10 +73,11 @@ def _draws(units: Sequence[IntArray], *, bootstraps: int, seed: int) -> Iterator
     """Batches of how often each sample is drawn (b, n), without draws in which none is."""
     rng = np.random.default_rng(seed)
     n = len(units[0])
-    for first in range(0, bootstraps, BATCH):
-        weights = np.ones((min(BATCH, bootstraps - first), n))
-        for codes in units:
-            groups = np.unique(codes, return_inverse=True)[1]
+    partitions = [np.unique(codes, return_inverse=True)[1] for codes in units]
+    size = max(1, min(BATCH, CELLS // n))
+    for first in range(0, bootstraps, size):
+        weights = np.ones((min(size, bootstraps - first), n))
+        for groups in partitions:
             count = int(groups.max()) + 1
             weights *= rng.multinomial(count, np.full(count, 1 / count), size=len(weights))[:, groups]
         yield weights[weights.sum(1) > 0]

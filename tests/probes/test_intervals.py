@@ -1,8 +1,11 @@
 """Intervals over groups cover what they should."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from outcrop.probes import intervals
 from outcrop.probes.intervals import group_intervals
 
 
@@ -71,3 +74,27 @@ def test_no_interval_goes_beyond_what_a_sample_can_score() -> None:
     correct, groups = np.random.default_rng(2).random((1, 60)) < 0.9, [np.arange(60) // 3]
     low, high = group_intervals(correct, groups, confidence=0.95, bootstraps=200, seed=0, shared=np.array([1.0]))
     assert (low[0], high[0]) == (0, 1)
+
+
+def test_many_samples_are_drawn_a_few_at_a_time_with_the_same_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One partition's draws come one after the other from the generator, in batches of any size."""
+    rng = np.random.default_rng(0)
+    right, groups = rng.random((3, 400)) < 0.7, rng.integers(40, size=400)
+
+    def ends() -> np.ndarray:
+        return np.stack(group_intervals(right, [groups], confidence=0.95, bootstraps=250, seed=1))
+
+    whole = ends()
+    monkeypatch.setattr(intervals, "CELLS", 7 * 400)
+    np.testing.assert_allclose(ends(), whole, rtol=1e-12)
+    monkeypatch.setattr(intervals, "CELLS", 1)
+    np.testing.assert_allclose(ends(), whole, rtol=1e-12)
+
+
+def test_a_million_samples_take_little_memory() -> None:
+    groups = np.arange(2**20) % 64
+    tracemalloc.start()
+    group_intervals(np.ones((1, 2**20), bool), [groups], confidence=0.95, bootstraps=40, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 8 * 2**20
