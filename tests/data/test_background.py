@@ -110,13 +110,15 @@ def test_pictures_that_cannot_fit_are_refused_when_the_first_ones_are_known(
 ) -> None:
     """Few bytes of activations, but more pictures than any disk holds."""
     (site, *_) = new_record().sites
-    record = new_record(planned=10**13, sites=(site.model_copy(update={"shape": ()}),), steps=())
+    many = 2 * 10**7
+    record = new_record(planned=many, shard_samples=many, sites=(site.model_copy(update={"shape": ()}),), steps=())
+    noise = np.random.default_rng(0).integers(256, size=(len(PIXELS), 512, 512, 3), dtype=np.uint8)
     with (
         open_writer(tmp_path / "s", record) as writer,
         pytest.raises(StorageError, match="still needs"),
         BackgroundWriter(writer, buffers=1) as background,
     ):
-        background.write_images(new_samples(), PIXELS)
+        background.write_images(new_samples(), noise)
     assert not (tmp_path / "s" / "images").exists()
 
 
