@@ -1,8 +1,9 @@
 """What the tasks of one command find in every worker, and how they run there."""
 
+import signal
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -51,6 +52,9 @@ class TaskContext(WorkerPlugin, Generic[State]):
         self._place = Place(str(worker.address), number, f".{tag}")
         self._turn = threading.Lock()
         self._state: State | None = None
+        if self._local:  # Ctrl-C reaches all processes of the terminal; the one that was asked ends the others
+            with suppress(ValueError):  # not the main thread
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002  # the signature is Dask's
         self._state = None

@@ -1,5 +1,6 @@
 """Workers get ready side by side, and what fails in one of them is told with its address."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def test_what_the_store_refuses_a_worker_names_the_worker(cluster: Cluster, kind
 
     with cluster.tasks(nothing, packages=()) as tasks, pytest.raises(kind, match=r"^On worker tls://.*: no cred"):
         tasks.once(refuse)
+
+
+def test_an_interrupt_is_left_to_the_process_that_was_asked(cluster: Cluster) -> None:
+    def nothing(_place: Place) -> None: ...
+
+    with cluster.tasks(nothing, packages=()):
+        handlers = cluster.client.run(signal.getsignal, signal.SIGINT)
+    assert set(handlers.values()) == {signal.SIG_IGN}
