@@ -25,6 +25,8 @@ PATIENCE = 60.0
 """Seconds that a scheduler which runs already may take to answer, and then to show a worker."""
 GREETING = 20.0
 """Seconds that what listens at the address of a scheduler may take for its first words."""
+LIVES = {"distributed.scheduler.allowed-failures": 10}
+"""How many workers may die with one task in hand: pre-emption strikes the same task more than Dask's three times."""
 QUIET = {
     "distributed.admin.system-monitor.disk": False,
     "distributed.admin.system-monitor.interval": "10s",
@@ -79,7 +81,7 @@ def _on_this_machine(workers: int) -> "Iterator[Client]":
 
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, _cores() // workers)))
     with (
-        dask.config.set(QUIET),
+        dask.config.set(QUIET | LIVES),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -169,11 +171,12 @@ def _check_greeting(host: str, port: int, patience: float) -> None:
 @contextmanager
 def _in_jobs(jobs: JobCluster, workers: int | None) -> "Iterator[Client]":
     """Jobs that end, or are pre-empted, are submitted again as long as there is work."""
+    import dask
     from distributed import Client
 
     count = workers or jobs.workers
     jobs.check_installed()
-    with jobs.start() as cluster, Client(cluster, set_as_default=False) as client:
+    with dask.config.set(LIVES), jobs.start() as cluster, Client(cluster, set_as_default=False) as client:
         adapted: Any = cluster
         adapted.adapt(minimum=count, maximum=count)
         client.wait_for_workers(1)  # a queue may take its time
