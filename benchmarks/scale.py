@@ -149,12 +149,12 @@ def tell_hours(devices: int, disk: float, use: float, price: float, stored: floa
         if not keeping.listing(sites).fits(MILLION, shard_samples=shard):
             shard = keeping.listing(sites).least_shard(MILLION) or MILLION
         rate = devices * (size + IMAGE_BYTES) / each
-        slower = max(1.0, rate / disk)
-        hours = MILLION * each * slower / 3600 / use
+        generating, writing = MILLION * each / devices / use, MILLION * (size + IMAGE_BYTES) / disk
+        days = max(generating, writing) / 86400
         print(
             f"{name} | {', '.join(keeping.sites)}, {keeping.record} steps, {keeping.reduction}, {keeping.dtype} | "
-            f"{shard} | {2 * shard * keeping.filled_bytes(sites) / 1e9:.2g} | {each:.2f} | {rate / 1e6:.0f} | "
-            f"{hours / 24 / devices:.1f} | {'disk' if slower > 1 else 'devices'} | {hours * price:,.0f} | "
+            f"{shard} | {2 * keeping.shard_memory(sites, shard) / 1e9:.2g} | {each:.2f} | {rate / 1e6:.0f} | "
+            f"{days:.1f} | {'disk' if writing > generating else 'devices'} | {24 * days * devices * price:,.0f} | "
             f"{MILLION * (size + IMAGE_BYTES) / 1e9 * stored:,.0f}"
         )
 

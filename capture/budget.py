@@ -54,6 +54,11 @@ class Keeping:
         """Bytes of activations a sample, in memory while its shard is filled."""
         return self._values(sites) * np.dtype(FILLED_DTYPE[self.dtype]).itemsize
 
+    def shard_memory(self, sites: Sequence[Site], samples: int) -> int:
+        """Bytes of a shard of ``samples`` while it is filled; codes of int8 are made beside the values."""
+        codes = self.sample_bytes(sites) if self.dtype == "int8" else 0
+        return samples * (self.filled_bytes(sites) + codes)
+
     def listing(self, sites: Sequence[Site]) -> Listing:
         """What the list of the shards takes."""
         arrays = self._shapes(sites)

@@ -27,7 +27,11 @@ import click
     help="How far samples of one group are right or wrong together.",
 )
 @click.option("--steps", type=int, default=20, show_default=True, help="Denoising steps.")
-@click.option("--seconds", type=float, help="A sample takes so long (default: two trial samples are made).")
+@click.option(
+    "--seconds",
+    type=float,
+    help="A sample takes so long, without recording, for which 5 % is added (default: two are made).",
+)
 @click.option("--image-kb", type=float, help="A picture takes so much (default: as those two, or 2000 with --seconds).")
 @click.option("--out", required=True, help="Folder or URL of the data set to be captured.")
 @click.option("--json", "as_json", is_flag=True, help="Print the proposal as JSON.")

@@ -113,8 +113,8 @@ class Proposal:
             f"effect {self.design_effect:.2f}; the asked width takes {self.groups_needed} groups of this size",
             f"keep      {len(self.sites)} sites x {self.record} of {self.steps} steps, {self.reduction}, {self.dtype}",
             f"disk      {self.activation_bytes / 1e9:.3g} GB of activations, {self.image_bytes / 1e9:.3g} GB of images",
-            f"time      {self.samples * self.seconds / 3600:.3g} h at {self.seconds:.3g} s a sample",
-            f"memory    {self.shard_bytes / 1e9:.2g} GB for a shard, twice at once{self._why}",
+            f"time      {self.samples * self.seconds / 3600:.3g} h at {self.seconds:.3g} s a sample with its recording",
+            f"memory    2 x {self.shard_bytes / 1e9:.2g} GB, for two shards at once{self._why}",
             "left out",
             *(f"  - {text}" for text in self.left_out or ("nothing",)),
             "run",
@@ -126,7 +126,9 @@ class Proposal:
     def _why(self) -> str:
         if self.shard_samples is None:
             return ""
-        return f": it has {self.shard_samples} samples, for of smaller ones the list would be longer than readers take"
+        return (
+            f": each has {self.shard_samples} samples, for of smaller ones the list would be longer than readers take"
+        )
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def propose(wish: Wish, out: str | Path) -> Proposal:
         image_bytes=round(len(chosen) * rate.image_bytes),
         seconds=rate.seconds,
         shard_samples=shard,
-        shard_bytes=_shard_bytes(keeping, sites, min(shard or _usual_shard(keeping, sites), len(chosen))),
+        shard_bytes=keeping.shard_memory(sites, min(shard or _usual_shard(keeping, sites), len(chosen))),
         left_out=tuple(said),
         command=_command(wish, keeping, patterns, table=table, copies=chosen.copies, out=out, shard=shard),
     )
@@ -317,12 +319,6 @@ def _sites_left(sites: Sequence[Site], kept: Sequence[Site]) -> list[str]:
 
 def _usual_shard(keeping: Keeping, sites: Sequence[Site]) -> int:
     return usual_shard(keeping.filled_bytes(sites), batch=BATCH)
-
-
-def _shard_bytes(keeping: Keeping, sites: Sequence[Site], samples: int) -> int:
-    """In memory, while it is filled; codes of int8 are made beside the values."""
-    codes = keeping.sample_bytes(sites) if keeping.dtype == "int8" else 0
-    return samples * (keeping.filled_bytes(sites) + codes)
 
 
 def _larger_shard(keeping: Keeping, sites: Sequence[Site], samples: int) -> int | None:

@@ -146,7 +146,7 @@ def test_shards_grow_where_there_would_be_too_many_to_list(
     larger = plan()
     assert larger.shard_samples == 128
     assert "--shard-samples 128" in larger.command
-    assert "it has 128 samples, for of smaller ones the list" in larger.to_text()
+    assert "each has 128 samples, for of smaller ones the list" in larger.to_text()
     assert larger.shard_bytes > usual.shard_bytes
 
 
