@@ -22,7 +22,9 @@ LOCAL = "local"
 JOBS = (".yaml", ".yml")
 SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
 PATIENCE = 60.0
-"""Seconds that a scheduler which runs already may take to answer, and then to show a worker."""
+"""Seconds that a scheduler which runs already may be without a worker at the start."""
+ANSWER = 20.0
+"""Seconds that a scheduler may take to answer: it may be starting, or be lost for a moment."""
 GREETING = 20.0
 """Seconds that what listens at the address of a scheduler may take for its first words."""
 LIVES = {"distributed.scheduler.allowed-failures": 10}
@@ -105,8 +107,9 @@ def _running(address: str, patience: float) -> "Iterator[Client]":
     host, port = _host_and_port(address)
     if address.startswith("tcp://"):
         _check_greeting(host, port, min(patience, GREETING))
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what fails is told by the error
     try:
-        client = Client(address, timeout=patience, set_as_default=False)
+        client = Client(address, timeout=min(patience, ANSWER), set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
             f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`, and give the address "

@@ -68,10 +68,10 @@ class Wish:
     def __post_init__(self) -> None:
         positive = {"hours": self.hours, "steps": self.steps, "seconds": self.seconds}
         positive["budget, in GB,"] = self.budget / 1e9
-        positive["image_bytes"] = self.image_bytes
+        positive["the size of a picture, in kB,"] = None if self.image_bytes is None else self.image_bytes / 1e3
         for name, value in positive.items():
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} must be above 0. Got {value:g}.")
+                raise InputError(f"{name} must be above 0 and finite. Got {value:g}.")
         if not self.questions:
             raise InputError("Name at least one question: a label column of the prompts.")
 

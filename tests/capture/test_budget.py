@@ -114,7 +114,7 @@ def test_where_nothing_is_left_to_concede_samples_are(plan: Plan, tmp_path: Path
         ),
         ({"questions": ()}, InputError, "Name at least one question"),
         ({"hours": 0.01}, InputError, "must suffice for 10 samples"),
-        ({"hours": -1.0}, InputError, "hours must be above 0. Got -1"),
+        ({"hours": -1.0}, InputError, "hours must be above 0 and finite. Got -1"),
         ({"width": 1.5}, InputError, "must lie between 0 and 1"),
         ({"correlation": 2.0}, InputError, "a correlation from 0 to 1"),
         ({"budget": 1e5}, StorageError, "10 samples .* Got a budget of 0.0001 GB"),
